@@ -5,6 +5,10 @@ A *turn* (turn.py) takes the newest inputs: the time, the panel, heartbeats, and
 computes the next `Node` from them. Then the turn writes the outputs to the panel and saves the record. If a heartbeat
 is due, the turn sends it.
 
+The *panel* of a car is what its elevator server or I/O card gives access to: buttons, lamps, floor sensor, door and
+motor. The panel *confirms* a command when it answers a later request. It is *lost* while the server or card does not
+answer.
+
 Read model.py and messages.py first: they define the vocabulary. Then read step.py. A node consists of
 
     replica       the call set (call_set.py), the part of it that is on disk, and the lit lamps

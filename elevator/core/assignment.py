@@ -135,9 +135,9 @@ def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]
     for id, (car, cab, claims, _) in sorted(members.items()):
         here = 1 << car.floor if car.behaviour is Behaviour.DOOR_OPEN else 0
         work = Buttons(claims.up, claims.down, cab)
-        may_turn = not car.announced and not motion.has_work_beyond(car.floor, car.direction, work)
-        up = here if may_turn or car.direction is Direction.UP else 0
-        down = here if may_turn or car.direction is Direction.DOWN else 0
+        may_reverse = not car.announced and not motion.has_work_beyond(car.floor, car.direction, work)
+        up = here if may_reverse or car.direction is Direction.UP else 0
+        down = here if may_reverse or car.direction is Direction.DOWN else 0
         served[id] = Buttons(up, down) - reserved
         reserved |= served[id]
     return served

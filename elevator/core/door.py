@@ -10,15 +10,22 @@
                                                              ▼
                               OPENING ◀─ the car has stopped ─ UNKNOWN
 
-A command may take effect late or never, because the panel's server may be slow or gone. So the node opens the
-door only after the panel has confirmed that the motor has stopped (D1). The door counts as OPEN only after the panel
-has confirmed the open command (C9).
+A command may take effect late or never, because the panel may be slow or lost. So the node opens the door only after
+the panel has confirmed that the motor has stopped (D1). The door counts as OPEN only after the panel has confirmed the
+open command (C9).
 
-The diagram omits two cases. If the panel has already confirmed that the car has stopped, the stop begins with OPENING.
-And a stop may end before the door has opened; the phase is then CLOSED again.
+In the phase UNKNOWN, the node sends no door command. Once the panel confirms that the car has stopped at its floor, the
+node opens the door for a full dwell time (D4).
 
-If the panel is lost while the door may be open, the phase becomes UNKNOWN, and the node sends no door command. Once the
-panel confirms that the car has stopped at its floor, the node opens the door for a full dwell time (D4).
+The diagram shows the usual transitions. These are the others:
+- A stop may also begin while the phase is CLOSING. It begins with OPENING if the panel has already confirmed that the
+  car has stopped.
+- If a stop ends before the phase is OPEN, the phase becomes CLOSED: another car has served the call, or the car has
+  left its floor.
+- OPEN becomes OPENING again if a snapshot does not confirm the open command.
+- If the panel is lost while the car is between floors, OPEN and CLOSING become CLOSED.
+- After a restart, UNKNOWN becomes CLOSED if the car is not at the floor of the previous incarnation's stop
+  (`drive.inherit`).
 """
 
 from enum import Enum, auto

@@ -7,8 +7,9 @@ snapshot of the panel. Then the node assigns the calls, and act.py chooses the n
    If one obstruction outlasts the dwell time by a grace period, the car goes out of service. The same happens if
    repeated obstructions keep the door open for too long (C6). Other cars then serve all hall calls, even at this car's
    floor.
-2. Five conditions *hold* a car: a stop button that is down, a dead sensor, a lost panel, a port that has halted the
-   motor, and a listening node (step.py). While a car is held, its motor is stopped and its door stays as it is.
+2. Five conditions *hold* a car: a stop button that is down, a dead sensor, a lost panel, a halt of the I/O card
+   (card_client.py), and a listening node (step.py). While a car is held, its motor is stopped and its door stays as it
+   is.
 3. When a car stops to open its door, the panel must confirm that the car is stationary at the floor. If this takes
    longer than STAND_MS, the floor sensor may be wrong. The car is then out of service until the confirmation arrives.
 """
@@ -52,6 +53,7 @@ class Drive:
     activity: Activity = Activity.RESTING
     direction: Direction = Direction.DOWN
     held: bool = True
+    """True while any of the five conditions holds the car."""
     fault: Fault = Fault.SERVER
     due_at_ms: int = 0
     """If the car is moving, the deadline for the next sensor edge. If it is stopping, the deadline for the
@@ -126,10 +128,11 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
-    """Resume the previous incarnation's stop if the car is still at that floor. Otherwise the door counts as closed.
+    """Resume the stop that the previous incarnation began, if the car is still at that floor.
 
-    *left* is the door that the previous incarnation left open. *report* is the first report of the floor sensor. The
-    direction counts as announced, because passengers may have entered.
+    Otherwise the door counts as closed. *left* is the door that the previous incarnation left open. *report* is the
+    first report of the floor sensor that is inside the shaft. The record does not say whether a direction was
+    announced. Assume that it was, because passengers may have entered on that promise.
     """
     if report != left.floor:
         return evolve(car, door=Door())

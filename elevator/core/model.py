@@ -250,7 +250,7 @@ class Confirmed(NamedTuple):
 
 @frozen
 class Inputs:
-    """A snapshot: the state of the panel and the floor sensor, read in one sweep (panel_client.py)."""
+    """A snapshot: the inputs of a panel, read in one sweep (panel_client.py)."""
 
     pressed: Buttons = Buttons()
     floor: int | None = None
@@ -260,13 +260,13 @@ class Inputs:
     obstructed: bool = False
     confirmed: Confirmed = Confirmed()
     halted: bool = False
-    """True if the I/O card's port has halted the motor, because a reply was late or malformed. Meanwhile the core holds
-    the car (drive.py), so that it does not diagnose a motor fault. The next valid reply ends the halt."""
+    """True while the motor of an I/O card is halted, because the card's replies are not in order (card_client.py).
+    Meanwhile the core holds the car (drive.py), so that it does not diagnose a motor fault."""
 
 
 @frozen
 class Outputs:
-    """The commands for the panel and the car."""
+    """The commands for a panel."""
 
     motor: Motor = Motor.STOP
     motor_try: int = 0

@@ -130,7 +130,7 @@ def heartbeat(node: Node) -> Heartbeat:
 
 
 def outputs(node: Node) -> Outputs:
-    """Return the commands for the panel and the car.
+    """Return the commands for the panel.
 
     The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it.
     """

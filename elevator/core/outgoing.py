@@ -1,8 +1,8 @@
 """The heartbeats of a node: their content, and when they are due. Pure.
 
 *Schedule.* A heartbeat is due every HEARTBEAT_MS. A change is sent as soon as COALESCE_MS have passed since the last
-heartbeat, and repeated REPEATS - 1 times at intervals of REPEAT_MS. So one lost datagram delays a change by REPEAT_MS
-only.
+heartbeat, or AWAITED_MS if the calls have changed. It is repeated REPEATS - 1 times at intervals of REPEAT_MS, so one
+lost datagram delays it by only REPEAT_MS.
 
 *Content.* The call sets of all nodes must become equal. A call set has one entry for each author, that is, for each
 incarnation of a node (call_set.py). It may be large, so a heartbeat carries a digest of the whole set, but only some
@@ -12,9 +12,9 @@ entries:
    a heartbeat, they take turns.
 2. *Anti-entropy.* If the digest of a live peer differs from the node's own, one of the two lacks something. So the
    node's heartbeats also carry other entries, in turn: those that have changed since the two digests were last equal.
-   In a large group only a few of them fit, because the live nodes share ROOM_BYTES. But the nodes begin at different
-   entries, so together they send the whole set within about one round of heartbeats. A node that joins receives about
-   one copy of the set, not one from each node.
+   Each node fills only ROOM_BYTES divided by the number of its live peers, so in a large group a heartbeat carries only
+   a few of them. But the nodes begin at different entries, so together they send the whole set within about one round
+   of heartbeats. A node that joins receives about one copy of the set, not one from each node.
 3. *Refresh.* Every REFRESH-th heartbeat carries entries in turn even if all digests are equal. It also carries the
    version, and the traffic rates even if they have not changed. `elevator watch` needs this: it sends no heartbeats,
    so the nodes do not know its digest.
@@ -44,7 +44,9 @@ AWAITED_MS = 1
 """Replaces COALESCE_MS for a change of the calls. It is shorter because lamps wait for such a change, and a heartbeat
 has often just been sent: the press also sets a car in motion."""
 REPEAT_MS = 10
+"""The time from a change's first heartbeat to its second, and so on, until it was sent REPEATS times."""
 REPEATS = 3
+"""How many heartbeats are sent early after a change. Afterwards they are due every HEARTBEAT_MS again."""
 RECENT_MS = 300
 """How long all heartbeats carry a changed entry. At least six are sent in this time, so at 30 % packet loss, a peer
 misses all of them with a probability below 0.1 %."""

@@ -148,7 +148,7 @@ def receive_duplicate(old: PossibleDuplicate | None, heartbeat: Heartbeat, now_m
 
 
 def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> bool:
-    """Report whether a peer has appeared, timed out or changed since *old_ms*.
+    """Return whether a peer has appeared, timed out or changed since *old_ms*.
 
     Only changes of its car, claims and rates count, and of whether it hears node *me*.
     """
@@ -197,9 +197,11 @@ def is_duplicate(peer: Peer, heartbeat: Heartbeat, now_ms: int) -> bool:
 
 
 def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -> tuple[Peers, list[Heartbeat]]:
-    """Process the *heartbeats* that only extend timeouts. Return the updated peers and the other heartbeats, in order.
+    """Process the *heartbeats* that only show that a peer is alive. Return the updated peers and the other heartbeats.
 
-    Most heartbeats are unchanged, and copying `Peers` for each of them would make a node in a large group slow.
+    The others keep their order. Once a heartbeat of a peer is among them, all later ones of that peer are too.
+    Most heartbeats only show that a peer is alive. Copying `Peers` for each of them would make a node in a large group
+    slow.
     """
     if not heartbeats:
         return peers, []
@@ -216,7 +218,7 @@ def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -
 
 
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
-    """Report whether *heartbeat* brings no news of *peer*, except that the peer is alive.
+    """Return whether *heartbeat* brings no news of *peer*, except that the peer is alive.
 
     The comparison is fast, because the decoder returns the same object for the same bytes (wire.py), and tuples compare
     identities first.
@@ -228,7 +230,7 @@ def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
 
 
 def has_same_state(old: Peer, new: Peer, me: int) -> bool:
-    """Report whether *old* and *new* have the same car, claims and rates, and both or neither hear node *me*."""
+    """Return whether *old* and *new* have the same car, claims and rates, and both or neither hear node *me*."""
     was, now = old.heartbeat, new.heartbeat
     if was is now:
         return True

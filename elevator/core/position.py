@@ -28,8 +28,8 @@ class Position:
     trusted: bool = False
     """True if impossible reports are rejected; False if any report inside the shaft is accepted."""
     rejected: int | None = None
-    """The floor of the last rejected report; None if it was "between floors". Any floor outside the shaft is stored as
-    the number of floors."""
+    """The floor in the last rejected report; None if it was "between floors", or if none was rejected yet. Every
+    floor outside the shaft is stored as the number of floors."""
     accept_at_ms: int | None = None
     """When `rejected` is accepted if it persists. None if no report is rejected; NEVER_MS if the sensor is dead."""
     rejections: int = 0

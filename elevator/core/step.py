@@ -73,7 +73,7 @@ def step(node: Node, tick: Tick) -> Node:
 
 
 def must_decide(before: Node, node: Node) -> bool:
-    """Report whether an input of the assignment or of the car has changed, or a decision is due.
+    """Return whether an input of the assignment or of the car has changed, or a decision is due.
 
     In most steps neither is the case, because the heartbeats only bring acknowledgements.
     """
@@ -256,7 +256,7 @@ def prune(node: Node) -> Node:
 def register_presses(node: Node, inputs: Inputs | None) -> Node:
     """Register a press of each button that is down in *inputs* and was up in the last snapshot.
 
-    In the first snapshot after a reconnect, each button that is down counts as pressed.
+    In the first snapshot after a start or a reconnect, each button that is down counts as pressed.
     """
     if inputs is node.inputs:
         return node

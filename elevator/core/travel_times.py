@@ -1,9 +1,9 @@
 """The travel times that a car learns, and the timeout for its next sensor edge. Pure.
 
-The car measures the time from one sensor edge to the next if both times are known exactly. The estimate should be the
-longest normal time. So a longer measurement raises it immediately, and a shorter one lowers it slowly. During a motor
-fault, the car learns from a measurement only if it agrees with the previous one. Two such measurements show that the
-car is slow, because two power failures are unlikely to last equally long.
+The car measures the time from one sensor edge, or from its start, to the next edge if both times are known exactly.
+The estimate should be the longest normal time. So a longer measurement raises it immediately, and a shorter one lowers
+it slowly. During a motor fault, the car learns from a measurement only if it agrees with the previous one. Two such
+measurements show that the car is slow, because two power failures are unlikely to last equally long.
 """
 
 from collections.abc import Mapping

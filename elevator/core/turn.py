@@ -5,7 +5,7 @@
  2. The turn only starts a write of the record, so it never waits for the disk. A later tick reports that the record is
     on disk. Heartbeats and lamps depend on that report (replica.py).
  3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
-    step. If the snapshot is stale by then, the turn keeps the presses, discards the result otherwise, and repeats the
+    step. If the snapshot is stale by then, the turn keeps the presses, discards the rest of the result, and repeats the
     step with the current inputs. A stall between the clock check and the command cannot be detected. It has the same
     effect as a slow server: the next turn corrects the command, and no door opens between floors (door.py).
 
@@ -37,18 +37,21 @@ class Network(Protocol):
 
 
 class Panel(Protocol):
-    """The lamps, door and motor of one car."""
+    """The outputs of a car's panel: lamps, floor indicator, door and motor."""
 
     def write(self, outputs: Outputs) -> None:
         """Send the panel the commands for the *outputs* that differ from those last written."""
 
 
 ReadPanel = Callable[[], tuple[int, Inputs | None]]
-"""Returns the current time and the newest snapshot of the panel. The snapshot is None if it is stale."""
+"""Returns the current time and the newest snapshot of the panel. The snapshot is None if none is fresh."""
 
 
 def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Network, panel: Panel) -> Node:
-    """Step *node* with *tick*; then write its outputs, save its record, and send its heartbeat if one is due."""
+    """Step *node* with *tick*, and send its heartbeat if one is due.
+
+    Before that, write its outputs and save its record, unless the tick only extends timeouts.
+    """
     heard = step_idle(node, tick)
     if heard is None:
         stepped, (now_ms, inputs) = step(node, tick), read_panel()
