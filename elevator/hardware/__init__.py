@@ -1,11 +1,12 @@
-"""The ports to one elevator: the lab's elevator server over TCP, or the I/O card on a serial line.
+"""The connection to one elevator: to the lab's elevator server over TCP, or to the I/O card on a serial line.
 
 - panel_client.py is the client of a panel, for both protocols and without I/O. It decodes the reply to a *sweep*, a
   request for all inputs, and encodes changed outputs. panel_outputs.py computes which outputs to change.
-- elevator_server.py has the codec and the port of the elevator server.
-- io_card.py is the codec of the card, card_client.py identifies and resynchronises it, and card_port.py is its port.
+- elevator_server.py has the codec of the elevator server, and the connection to it.
+- io_card.py is the codec of the card, card_client.py identifies and resynchronises it, and card_port.py is the
+  connection to it.
 - server_side.py splits a stream into messages, for programs that act as an elevator server.
 
-Imports core. Neither port blocks. Each keeps one sweep outstanding and writes only changed outputs. A sweep of the
-card also repeats outputs, because other programs may change them. The course defines both protocols.
+Imports core. Neither connection blocks. Each keeps one sweep outstanding and writes only changed outputs. A sweep of
+the card also repeats outputs, because other programs may change them. The course defines both protocols.
 """

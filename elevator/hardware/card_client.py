@@ -203,7 +203,10 @@ class CardClient:
         return bool(message)
 
     def last_message(self) -> bytes:
-        """Return the bytes to write before closing the port: they stop the motor and switch off all lamps."""
+        """Return the bytes to write before closing the port.
+
+        If the device has identified itself as the card, they stop the motor and switch off all lamps.
+        """
         return self.outgoing + (HALT + self._codec.changes(self.panel.sent, Outputs()) if self.is_card else b"")
 
     def _sweep(self, now_ms: int) -> None:

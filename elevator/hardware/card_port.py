@@ -1,6 +1,6 @@
-"""The port to the lab's I/O card, on a serial line. It has the same interface as elevator_server.py.
+"""The connection to the lab's I/O card, on a serial port. It has the same interface as elevator_server.py.
 
-card_client.py decides what to send and decodes replies. The port handles what is peculiar to a serial line:
+card_client.py decides what to send and decodes replies. This module handles what is peculiar to a serial line:
 
 1. No other program should use the port: two controllers would read each other's replies. TIOCEXCL excludes all programs
    except those of root. ModemManager runs as root, so a udev rule must stop it (see `elevator doctor`). A lock (flock)
@@ -8,8 +8,8 @@ card_client.py decides what to send and decodes replies. The port handles what i
    time.
 2. Unlike an elevator server, the card keeps executing its last command when this program dies. So while the port is
    open, the supervisor holds a copy of the descriptor. It writes HALT to this copy when the worker is gone.
-3. Another program may change the line's settings, even its bit rate. So the port sets them again at every halt.
-4. The port clears HUPCL, because a hang-up when the port closes would restart the card.
+3. Another program may change the line's settings, even its bit rate. So `CardPort` sets them again at every halt.
+4. HUPCL is cleared, because a hang-up when the port closes would restart the card.
 """
 
 import errno
@@ -93,7 +93,7 @@ def share_port(descriptor: int) -> None:
 
 
 class CardPort:
-    """The port to one card. It reopens the serial port whenever the card is lost, and never blocks.
+    """The connection to one card. It reopens the serial port whenever the card is lost, and never blocks.
 
     *where* is the path of the serial port, or AUTO. *hold* gives the supervisor a copy of the descriptor, so that the
     supervisor can stop the motor. It gets the descriptor once a card has identified itself, and None before the

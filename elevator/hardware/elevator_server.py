@@ -1,11 +1,11 @@
-"""The port to the elevator server of the lab or of a simulator: 4-byte messages over TCP.
+"""The connection to the elevator server of the lab or of a simulator: 4-byte messages over TCP.
 
-panel_client.py decides what to send and decodes replies. The port handles what is peculiar to the lab's servers:
+panel_client.py decides what to send and decodes replies. This module handles what is peculiar to the lab's servers:
 
 1. They treat a short read as a complete message, so each send contains only complete messages.
-2. They delay small segments and acknowledgements, as TCP does by default. The port sets TCP_NODELAY once, and
-   TCP_QUICKACK after every receive. So a sweep takes a fraction of a millisecond instead of 44 ms.
-3. They serve one client at a time, so the port waits for the first reply on a connection up to FIRST_REPLY_TIMEOUT_MS.
+2. They delay small segments and acknowledgements, as TCP does by default. So TCP_NODELAY is set once, and
+   TCP_QUICKACK after every receive. A sweep then takes a fraction of a millisecond instead of 44 ms.
+3. They serve one client at a time. So the first reply on a TCP connection may take up to FIRST_REPLY_TIMEOUT_MS.
 """
 
 import errno
@@ -107,7 +107,7 @@ class ServerCodec:
 
 
 class ElevatorServer:
-    """The port to one elevator server. It reconnects whenever the connection is lost, and never blocks.
+    """The connection to one elevator server. It reconnects whenever it is lost, and never blocks.
 
     The caller logs the lines in `news`, oldest first, and removes them.
     """

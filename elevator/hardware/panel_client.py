@@ -5,7 +5,8 @@
 2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that is out of date and is dropped. The first reply
    of a connection may take `first_reply_ms`.
 3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect,
-   nothing has been sent yet, so all outputs are written again. No outputs are written before the first snapshot.
+   nothing has been sent yet, so all outputs are written again. No outputs are written before the first snapshot. The
+   client of the card also writes all outputs again after a resynchronisation (`rewrite`).
 4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order. So a reply
    confirms the commands sent before its sweep, if none of them has been reversed since.
 """
@@ -163,7 +164,10 @@ class PanelClient:
         return Receipt.ANSWERED
 
     def write(self, outputs: Outputs) -> bytes:
-        """Return the message that makes the panel show *outputs*; empty until the panel has answered once."""
+        """Return the message that changes the panel's outputs to *outputs*.
+
+        It is empty if they are the outputs already sent, or if the panel has not answered on this connection yet.
+        """
         if not self.has_answered or outputs == self.sent:
             return b""
         message, commands = self.codec.changes(self.sent, outputs), _commands(self.sent)
