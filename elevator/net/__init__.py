@@ -5,7 +5,7 @@
 - broadcast.py is the UDP port, and the only module here that opens sockets.
 
 Received datagrams wait in fair_queue.py, so that one address cannot starve the others. Then admission.py drops the
-datagrams that are forged, malformed or old. The rest reach the core as heartbeats.
+datagrams that are forged, malformed, old or from another group. The rest reach the core as heartbeats.
 
 Imports core. All nodes of a group must use the same format. A changed format needs a new `FORMAT` in wire.py.
 """

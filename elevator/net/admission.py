@@ -19,8 +19,8 @@ from elevator.net.wire import decode, refusal
 PROBE, PROBE_BYTES = b"elevator-probe ", 31
 """The start of a probe, and its length. The rest is random."""
 AUTHORS_MAX = 4096
-"""The maximum number of remembered authors, enough for thousands of restarts. Beyond that, the author heard from least
-recently is forgotten."""
+"""The maximum number of remembered authors, enough for thousands of restarts. If there are more, the author that was
+heard from least recently is forgotten."""
 REORDER_MAX = 64
 """A heartbeat counts as replayed, not as reordered, if its number is lower than the newest by more than this."""
 

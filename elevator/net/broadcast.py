@@ -1,7 +1,8 @@
-"""The UDP broadcast port: sends heartbeats on every network interface and receives those of other nodes.
+"""The UDP broadcast port: sends heartbeats to all nodes of the group and receives those of other nodes.
 
-It can also use a multicast group. The kernel's defaults suit that: a multicast datagram has TTL 1, so routers do not
-forward it, and other programs on the sending machine receive it too (ip(7)).
+By default it broadcasts on every network interface. It can also send to a single broadcast address, or to a multicast
+group on every interface. The kernel's defaults suit multicast: a datagram has TTL 1, so routers do not forward it, and
+other programs on the sending machine receive it too (ip(7)).
 """
 
 import fcntl

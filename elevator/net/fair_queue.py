@@ -1,8 +1,8 @@
 """A fair queue of received datagrams, by source address: a busy sender cannot starve the others.
 
-Decoding a datagram may take a hundred times as long as receiving it. So the port first receives what has arrived, up to
-CAPACITY datagrams. Then it decodes one datagram of each address in turn, until its time is up. The rest stays in the
-queue. When an address exceeds its capacity, its newest datagram replaces its oldest.
+Decoding a datagram may take a hundred times as long as receiving it. So broadcast.py first receives what has arrived,
+up to CAPACITY datagrams. Then it decodes one datagram of each address in turn, until its time is up. The rest stays in
+the queue. When an address exceeds its capacity, its newest datagram replaces its oldest.
 
 An address is *known* if a node was recently heard from there. An attacker can invent many addresses, so datagrams from
 known addresses have a queue of their own. While that queue has datagrams, all unknown addresses together get one turn

@@ -261,6 +261,6 @@ def is_author(id: int, incarnation: int) -> bool:
 
 
 def is_button(button: int, floor: int, floors: int) -> bool:
-    """Report whether a building of *floors* floors has this button."""
+    """Return whether a building of *floors* floors has this button."""
     lowest, highest = (1 if button == Button.DOWN else 0), (floors - 2 if button == Button.UP else floors - 1)
     return button in (Button.UP, Button.DOWN, Button.CAB) and lowest <= floor <= highest
