@@ -45,7 +45,7 @@ def read_record(text: str, floors: int) -> Record:
     entries = [read_entry(each, floors) for each in texts]
     calls = Calls({entry.author: entry for entry in entries})
     if len(calls.entries) < len(entries):
-        raise ValueError("two entries for the same author")
+        raise ValueError("two entries for one incarnation of a node")
     opened = OpenDoor(*door) if door is not None and 0 <= door[0] < floors else None
     return Record(incarnation, calls, opened)
 
