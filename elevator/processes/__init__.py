@@ -1,4 +1,4 @@
-"""The process pair of a node: a supervisor and a worker. Each replaces the other within milliseconds.
+"""The process pair of a node: a supervisor and a worker. If one dies, the other replaces it within milliseconds.
 
 - pair.py is the supervisor: it forks the worker, detects its death and forks the next one.
 - worker_link.py is the worker's connection to its supervisor. The worker replaces a supervisor that is gone.

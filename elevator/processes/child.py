@@ -66,7 +66,10 @@ def fork(name: str, keep: Collection[int]) -> int:
 
 
 def set_up_child(name: str, keep: Collection[int]) -> None:
-    """Reset signal handlers, close descriptors and set the name of a process that was just forked."""
+    """Prepare a process that was just forked: reset its signal handlers, close descriptors and set its name.
+
+    The standard descriptors and those in *keep* stay open. If anything fails, log it and end the process.
+    """
     try:
         signal.set_wakeup_fd(-1)
         for number in TERMINATION_SIGNALS:
