@@ -1,7 +1,8 @@
 """The commands of the program. `elevator/__main__.py` imports a command's module when the user runs that command.
 
 Start with run_node.py: it has the list of commands and the options of a node. arguments.py has the argument parser that
-all commands share. This package may import all others; none of them imports it.
+the commands share; `assign` parses its options like the original. This package may import all others; none of them
+imports it.
 
 Other programs depend on the options, the output of `watch --json` and these exit statuses:
 

@@ -37,10 +37,10 @@ class DemoNetwork(Protocol):
     loss: float
     """Probability, 0 to 1, that a packet is lost."""
     unplugged: set[int]
-    """Controllers that neither send nor receive."""
+    """The numbers of the controllers whose cables are unplugged: they neither send nor receive."""
 
     def plug(self, number: int, on: bool, /) -> None:
-        """Plug in the cable of controller *number*, or unplug it; raise OSError if that fails."""
+        """Plug in the cable of controller *number* if *on*, else unplug it; raise OSError if that fails."""
 
 
 @frozen
@@ -85,10 +85,11 @@ def own_nodes(cars: int, floors: int, directory: str, rng: random.Random) -> Ite
 def other_controllers(
     subject: Subject, cars: int, floors: int, directory: str, rng: random.Random, obstacle: str
 ) -> Iterator[DemoGroup]:
-    """Set up the controllers of *subject*, each on a host of its own; raise Refused if that fails.
+    """Set up the controllers of *subject*; raise Refused if that fails.
 
-    Move this process to another network namespace. If *obstacle* says why that is not allowed, use this machine's own
-    network instead. The controllers' own directories are in *directory*.
+    If *obstacle* is empty, move this process to another network namespace and give each controller a namespace of its
+    own. Otherwise *obstacle* says why that is not allowed. The controllers then use this machine's network, and the
+    demo cannot change it. Each controller gets a directory of its own in *directory*.
     """
     hosts: Sequence[Host | None] = [None] * cars
     switch: EthernetSwitch | None = None

@@ -176,7 +176,10 @@ def line(cell: Cell) -> str:
 
 
 def summary(found: Sequence[Cell], loss: int) -> str:
-    """Return the lines below the table: for each baseline the means over all cells, and the worst cells."""
+    """Return the lines below the table: for each baseline the means over all cells, and the worst cells.
+
+    *loss* is that of `Setting`. If it is negative, unclaimed calls and calls claimed twice were not measured.
+    """
     lines = [""]
     for baseline in dict.fromkeys(cell.baseline for cell in found):
         chosen = [cell for cell in found if cell.baseline == baseline]
@@ -218,7 +221,10 @@ def name(cell: Cell) -> str:
 
 
 def as_json(setting: Setting, found: Sequence[Cell]) -> str:
-    """Return everything as JSON. A ratio has its value and its 95 % interval; NaN becomes null."""
+    """Return the setting, the cells and the ratios for each baseline as JSON.
+
+    A ratio is [value, low, high]: the geometric mean and its 95 % interval. NaN becomes null.
+    """
 
     def ratios(cells: Sequence[Cell]) -> dict[str, object]:
         return {

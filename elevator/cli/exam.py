@@ -191,7 +191,7 @@ def _check_files(arguments: Namespace) -> None:
         try:
             keep.mkdir(parents=True, exist_ok=True)
             if any(keep.iterdir()):  # Controllers would read files of an earlier exam.
-                raise BadCommand(f"the directory {keep} of --keep is not empty")
+                raise BadCommand(f"the directory {keep} of --keep is not empty: empty it or choose another one")
         except OSError as error:
             raise BadCommand(f"cannot use the directory {keep} of --keep: {error.strerror}") from None
 

@@ -132,7 +132,8 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--broadcast",
         metavar="ADDRESS",
-        help="broadcast address or multicast group (such as 239.1.2.3), IPv4; default: broadcast on all interfaces",
+        help="IPv4 broadcast address, or multicast group such as 239.1.2.3, to send heartbeats to; "
+        "default: broadcast on all interfaces",
     )
     parser.add_argument(
         "--key-file", metavar="FILE", help="file with the group's key, if the group has one; elevator keygen creates it"

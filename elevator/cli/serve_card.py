@@ -68,7 +68,7 @@ def apply(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
         case _ if operation == MOTOR:
             motor = motor_direction(first)
             speed = third if second else default_speed
-            # A higher `motor_try` makes the port repeat the command. Only a new speed requires that.
+            # A higher `motor_try` makes the codec repeat the motor command. Only a new speed requires that.
             motor_try = outputs.motor_try + (speed != wanted.speed)
             return Wanted(evolve(outputs, motor=motor, motor_try=motor_try), speed)
         case _ if operation == LAMP and first <= Button.CAB and (Button(first), second) in LAMP_PINS:

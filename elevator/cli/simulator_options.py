@@ -6,8 +6,8 @@ Rules:
   may be a title.
 - The file is searched for in the working directory, then in the directory of the program.
 - The course's simulator ignores most mistakes, and existing files rely on this. So the program ignores unknown words,
-  bad values in the file and durations of 0, and allows a key with several functions. It prints one line about what it
-  ignored on the command line, one for the file, and one for such keys.
+  bad values in the file and durations of 0, and allows a key with several functions. It prints at most
+  three lines: what it ignored on the command line, what it ignored in the file, and which keys have several functions.
 - A bad value on the command line ends the program, as in the course's simulator.
 """
 
@@ -31,8 +31,8 @@ FILE = "simulator.con"
 FILE_MAX = 65_536
 """Maximum size of the file in bytes."""
 STARTED = "ELEVATOR_FILE"
-"""The environment variable with the path of the file that the user started. build/bootstrap.c sets it, because the
-program itself runs from an unpacked copy."""
+"""The environment variable with the path of the binary that the user started. build/bootstrap.c sets it, because that
+binary unpacks the program and runs the copy."""
 DURATIONS = ("travel_ms", "passing_ms", "press_ms")
 """The attributes of the options that set durations. A duration of 0 is ignored."""
 KEY_OPTIONS = {
@@ -257,7 +257,7 @@ def _words(file: Path) -> list[str]:
     if len(content) > FILE_MAX:
         raise ValueError(f"longer than {FILE_MAX} bytes")
     if b"\0" in content:
-        raise ValueError("not UTF-8 text")
+        raise ValueError("contains null bytes; save it as UTF-8 text")
     text = content.decode("utf-8-sig", errors="replace")
     lines = [words for line in text.splitlines() if (words := line.partition("//")[0].split())]
     has_title = bool(lines) and not any(word.startswith("-") for word in lines[0])

@@ -1,4 +1,4 @@
-"""The wording of messages."""
+"""Singular and plural in messages."""
 
 
 def counted(number: int, noun: str) -> str:

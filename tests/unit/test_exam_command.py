@@ -78,7 +78,7 @@ def exam_without_namespaces(*arguments: str) -> subprocess.CompletedProcess[str]
         (["--html", "nosuch/report.html", *EXITS], "cannot write nosuch/report.html: there is no directory nosuch"),
         (["--json", "/", *EXITS], "cannot write /: it is a directory"),
         (["--keep", "pyproject.toml", *EXITS], "cannot use the directory pyproject.toml of --keep: File exists"),
-        (["--keep", "tests", *EXITS], "the directory tests of --keep is not empty"),
+        (["--keep", "tests", *EXITS], "the directory tests of --keep is not empty: empty it or choose another one"),
         (["--port", "x", "--list"], "argument --port: 'x' is not a whole number from 1 to 65000"),
         (["./mycontroller"], "unrecognized arguments: ./mycontroller"),
     ],

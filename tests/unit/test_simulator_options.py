@@ -177,8 +177,8 @@ def test_value_that_is_not_utf_8_is_ignored(file: Path, byte: bytes) -> None:
     ("content", "why"),
     [
         (b"--port 1 " * FILE_MAX, "longer than 65536 bytes"),
-        ("--port 1".encode("utf-16"), "not UTF-8 text"),
-        (b"\x7fELF\x02\x01\x01\0\0--port 1", "not UTF-8 text"),
+        ("--port 1".encode("utf-16"), "contains null bytes; save it as UTF-8 text"),
+        (b"\x7fELF\x02\x01\x01\0\0--port 1", "contains null bytes; save it as UTF-8 text"),
     ],
 )
 def test_binary_and_oversized_files_are_ignored_with_a_reason(file: Path, content: bytes, why: str) -> None:
