@@ -245,7 +245,7 @@ def checked_entry(author: Author, newest: int, presses: Sequence[tuple[int, int,
     """Return the entry with these live *presses*, each as (button, floor, age); raise ValueError if it is invalid."""
     id, incarnation = author
     if not is_author(id, incarnation) or not 0 < newest <= COUNT_MAX:
-        raise ValueError(f"invalid author (node {id}, incarnation {incarnation}) or press number {newest}")
+        raise ValueError(f"invalid node {id}, incarnation {incarnation} or press number {newest}")
     live = {}
     for button, floor, age in presses:
         if not 0 <= age < newest or age > AGE_MAX or not is_button(button, floor, floors):
