@@ -245,7 +245,7 @@ class Bench(ControllerGroup):
         return passed
 
     def expect_served(self, buttons: Collection[Button] = (*Button,), level: Level = Level.MUST) -> bool:
-        """Check that every call of *buttons* that lit a lamp is served within SERVED_S."""
+        """Check that every call of the kinds *buttons* that lit a lamp is served within SERVED_S."""
         kind = "call" if len(buttons) == len(Button) else "cab call" if Button.CAB in buttons else "hall call"
         return self.expect(
             lambda: not self._judge.unserved(self.healthy, buttons),
@@ -310,7 +310,7 @@ class Bench(ControllerGroup):
 
 
 def summarized(figures: Iterable[Figure]) -> list[Figure]:
-    """Replace figures of the same name by their median and their highest value."""
+    """Replace several figures of the same name by their median and their highest value."""
     values: dict[tuple[str, str], list[float]] = {}
     for each in figures:
         values.setdefault((each.name, each.unit), []).append(each.value)

@@ -221,12 +221,9 @@ def _track(heights: Iterable[Height], end_ms: int) -> list[tuple[int, float]]:
 
 
 def simplified(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Drop points that are within TOLERANCE of a straight line between the points that stay.
-
-    `low` and `high` limit the slope of the line from the last point that stays. With such a slope, the line passes
-    within TOLERANCE of each point dropped since.
-    """
+    """Drop points that are within TOLERANCE of a straight line between the points that stay."""
     kept = [points[0]]
+    # With a slope between these limits, a line from the last point kept passes near all points dropped since.
     low, high = -math.inf, math.inf
     for previous, point in pairwise(points):
         if previous is not kept[-1] and not low <= _slope(kept[-1], point) <= high:

@@ -22,7 +22,7 @@ AUTHORS_MAX = 4096
 """The maximum number of remembered authors, enough for thousands of restarts. If there are more, the author that was
 heard from least recently is forgotten."""
 REORDER_MAX = 64
-"""A heartbeat counts as replayed, not as reordered, if its number is lower than the newest by more than this."""
+"""An older heartbeat counts as reordered if its number is at most this much below the newest, else as replayed."""
 
 
 def is_probe(datagram: bytes) -> bool:

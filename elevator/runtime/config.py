@@ -50,7 +50,7 @@ def name(_: object, attribute: "Attribute[str]", value: str) -> None:
         or not all(c.isalnum() or c in "-_." for c in value)
         or value[0] == "."
     ):
-        allowed = f"1..{GROUP_LENGTH_MAX} letters, digits, '-', '_' or '.' ('.' not first)"
+        allowed = f"1..{GROUP_LENGTH_MAX} bytes of letters, digits, '-', '_' and '.', not beginning with '.'"
         raise ValueError(f"{option(attribute.name)} must be {allowed}, not {value!r}")
 
 

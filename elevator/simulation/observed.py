@@ -152,11 +152,12 @@ class ObservedNode(SimulatedNode):
 
 
 class ObservedTrial(Trial):
-    """A run with its nodes, by their numbers in the world. It tracks whether faults affect them or the group."""
+    """A run that observes its nodes. It tracks when faults affect a node, and when they affect the group."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.nodes: list[ObservedNode] = []
+        """All nodes. The index is `id`, which is unique even if two nodes have the same `node_id`."""
         self.misconfigured_effects = FaultEffects(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
         """The effects of misconfigured nodes on the cars. Nodes remember a duplicate for a while."""
         self.network_effects = FaultEffects(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)

@@ -78,7 +78,8 @@ def lock(directory: Path) -> int | None:
         except BlockingIOError:
             if time.monotonic() > until:
                 os.close(descriptor)
-                raise StoreError(f"{directory} is in use: another node with this id runs on this machine") from None
+                advice = "give each node its own --id and --state-dir"
+                raise StoreError(f"{directory} is in use by another node on this machine: {advice}") from None
             time.sleep(0.02)
         else:
             return descriptor

@@ -89,7 +89,10 @@ class Web:
         return any(visitor.protocol.state is State.OPEN for visitor in self._visitors)
 
     def show(self, scene: Mapping[str, object]) -> None:
-        """Send the changed values of *scene* to all visitors, and disconnect visitors that exceed PATIENCE_S."""
+        """Send the changed values of *scene* to each visitor that has received the previous ones.
+
+        Disconnect a visitor that has made no progress for PATIENCE_S.
+        """
         now_s = time.monotonic()
         texts = {name: json.dumps(value, separators=(",", ":")) for name, value in scene.items()}
         for visitor in list(self._visitors):

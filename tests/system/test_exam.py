@@ -26,7 +26,7 @@ EXAM_S = 400.0
 """The timeout of an exam of one or two tests. The exam may repeat a test if the machine was too slow."""
 NOBODY = 65_534
 EXAM_PROCESSES, NODE_PROCESSES = 2, 3
-"""The exam has a keeper. A node has a supervisor, a worker and a recorder."""
+"""An exam is two processes: itself and its keeper (controllers.py). A node is three: supervisor, worker, recorder."""
 
 
 class Traces:

@@ -1,4 +1,4 @@
-"""The advice to users whose systems forbid network namespaces, and the errors and messages of the kernel."""
+"""The advice to users whose systems forbid network namespaces, netlink attributes, and errors of system calls."""
 
 import errno
 import os

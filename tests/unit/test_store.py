@@ -47,7 +47,7 @@ def test_second_lock_on_a_record_is_refused(tmp_path: Path, monkeypatch: pytest.
     first = lock(tmp_path / "deep")
     assert first is not None
     monkeypatch.setattr("elevator.storage.store.LOCK_S", 0.1)
-    with pytest.raises(StoreError, match="another node with this id"):
+    with pytest.raises(StoreError, match="in use by another node"):
         lock(tmp_path / "deep")
     os.close(first)
     second = lock(tmp_path / "deep")
