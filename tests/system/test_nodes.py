@@ -62,7 +62,7 @@ def test_second_node_with_the_same_record_directory_exits_with_2(tmp_path: Path)
         state = ("--state-dir", str(tmp_path / "state-0"))
         second = group.complete(*PROGRAM, "--id", "0", "--net-port", str(group.net_port), *state)
         assert second.returncode == 2
-        assert "another node with this id" in second.stderr
+        assert "is in use by another node on this machine" in second.stderr
         assert second.stderr.count("\n") == 1
 
 
