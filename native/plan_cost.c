@@ -5,7 +5,9 @@
 
 enum {
     WAIT_SHIFT = 15, /* 2^WAIT_SHIFT = 2^PLAN_RATE_SHIFT * 2 / PLAN_COST */
-    END = 32,        /* the cost of each ms until a car is done */
+    END = 8,         /* the price of each ms until a car is done, without load */
+    LOADED_END = 40, /* added to it for each PLAN_LOAD of load */
+    LOADED_MAX = 4 * PLAN_LOAD, /* a greater load adds no more */
     PATIENCE = 200,  /* people in 2^20 ms, added to every rate */
     PERMILLE = 1000,
     GOLDEN = 382,          /* permille, a golden section; spreads the destinations of neighbouring floors */
@@ -99,7 +101,7 @@ int64_t plan_simulate(struct plan_problem *p, int k, struct assign_share share, 
             note_passing(passing, f, UP, there_ms, there_ms);
             note_passing(passing, f, DOWN, there_ms, there_ms);
         }
-    return cost + END * t;
+    return cost + p->end * t;
 }
 
 int64_t plan_cost(struct plan_problem *p, int k, struct assign_share share)
@@ -112,14 +114,48 @@ int64_t plan_cost(struct plan_problem *p, int k, struct assign_share share)
     return cost;
 }
 
-/* Return the destination of passengers who enter at *floor*. If no floor is ahead, it is the neighbouring floor. */
-static int destination(int floor, int direction, int floors, int scenario)
+int64_t plan_trip_ms(const struct assign_params *params)
+{
+    return 2 * (int64_t)params->door_ms + (int64_t)params->travel_ms * params->floors * 2 / 3;
+}
+
+int64_t plan_load(const struct assign_params *params, int n, int64_t rate)
+{
+    return (PLAN_LOAD * rate * plan_trip_ms(params) / n) >> PLAN_RATE_SHIFT;
+}
+
+static int64_t price_end(const struct assign_params *params, int n, const struct plan_rates *rates)
+{
+    int64_t rate = 0;
+    for (int f = 0; f < params->floors; f++)
+        rate += rates->up[f] + rates->down[f];
+    return END + LOADED_END * plan_min(plan_load(params, n, rate), LOADED_MAX) / PLAN_LOAD;
+}
+
+/* Return the fraction, in permille, of the passengers going down that go to the lobby. */
+static int to_lobby(int floors, const struct plan_rates *rates)
+{
+    int64_t up = 0, down = 0; /* from the upper floors */
+    for (int f = 1; f < floors; f++) {
+        up += rates->up[f];
+        down += rates->down[f];
+    }
+    return down > up ? (int)((down - up) * PERMILLE / down) : 0;
+}
+
+/* Return the destination of passengers who enter at *floor*, if *lobby* permille of those who go down go to the lobby.
+ * If no floor is ahead, it is the neighbouring floor. */
+static int destination(int floor, int direction, int floors, int scenario, int lobby)
 {
     int ahead = direction == UP ? floors - 1 - floor : floor;
     if (ahead == 0)
         return floors == 1 ? floor : floor - direction;
     int permille = ((2 * scenario + 1) * PERMILLE / (2 * PLAN_SCENARIOS) + GOLDEN * floor) % PERMILLE;
-    return floor + direction * (1 + permille * ahead / PERMILLE);
+    if (direction == UP || lobby == 0)
+        return floor + direction * (1 + permille * ahead / PERMILLE);
+    if (permille >= PERMILLE - lobby || floor == 1)
+        return 0;
+    return floor - 1 - permille * (ahead - 1) / (PERMILLE - lobby);
 }
 
 static int check(const struct assign_params *params, uint64_t floors, const struct assign_car *cars, int n,
@@ -150,10 +186,12 @@ int plan_prepare(struct plan_problem *p, const struct assign_params *params, uin
     if (status != ASSIGN_OK)
         return status;
     *p = (struct plan_problem){.params = params, .cars = cars, .rates = rates, .n = n};
+    p->end = price_end(params, n, rates);
+    const int lobby = to_lobby(params->floors, rates);
     for (int s = 0; s < PLAN_SCENARIOS; s++)
         for (int f = 0; f < params->floors; f++) {
-            p->ahead[s][0][f] = (int8_t)destination(f, DOWN, params->floors, s);
-            p->ahead[s][1][f] = (int8_t)destination(f, UP, params->floors, s);
+            p->ahead[s][0][f] = (int8_t)destination(f, DOWN, params->floors, s, lobby);
+            p->ahead[s][1][f] = (int8_t)destination(f, UP, params->floors, s, lobby);
         }
     return ASSIGN_OK;
 }

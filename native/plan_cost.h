@@ -1,8 +1,9 @@
 /* The cost of a share, which the plan-cost assigner (plan.c) minimises.
  *
  * A simulation finds the cost: the car serves the share by the rules of motion.h, from stop to stop. The cost is the
- * sum of the waiting times, plus a fraction (END) of the time until the car is done. A car that is done sooner reaches
- * the next passenger sooner. Parking (plan_park.c) uses the same simulation to find out when busy cars pass a button.
+ * sum of the waiting times, plus a price for each ms until the car is done. A car that is done sooner reaches the next
+ * passenger sooner, so the price grows with the load. Parking (plan_park.c) uses the same simulation to find out when
+ * busy cars pass a button.
  *
  * Durations are nominal. A moving car is half way between two floors. An open door is half way through its dwell time,
  * an obstructed door at its start.
@@ -12,6 +13,8 @@
  * - Each passenger who enters presses a cab button. So each served call adds a cab call. It is at one quarter of the
  *   floors ahead in one scenario and at three quarters in the other, shifted a little from floor to floor. The cost is
  *   the sum over both scenarios.
+ *   Of the passengers who go down, many go to the lobby, which therefore counts as more than one of the floors ahead.
+ *   The learned rates tell how many: between the upper floors, about as many people go up as down.
  *
  * Every constant in these three files was chosen by measurement (`elevator bench dispatch`). Results change little
  * around these values.
@@ -27,6 +30,7 @@
 enum {
     PLAN_SCENARIOS = 2,
     PLAN_COST = 64, /* the unit of cost is 1/64 ms of one person */
+    PLAN_LOAD = 16,
 };
 
 static_assert(ASSIGN_MAX_FLOORS - 1 <= INT8_MAX, "a floor fits int8_t");
@@ -36,6 +40,7 @@ struct plan_problem {
     const struct assign_car *cars;
     const struct plan_rates *rates;
     int n;
+    int64_t end; /* the price of each ms until a car is done, in units of 1 / PLAN_COST */
     long work; /* steps of simulated cars so far; parking adds its comparisons of arrival times */
     int8_t ahead[PLAN_SCENARIOS][2][ASSIGN_MAX_FLOORS]; /* destinations of passengers who enter; down and up */
 };
@@ -49,6 +54,13 @@ struct plan_passing {
 /* Check the input and set up *p*. *floors* has every floor with a hall call. Return an enum assign_status. */
 int plan_prepare(struct plan_problem *p, const struct assign_params *params, uint64_t floors,
                  const struct assign_car *cars, int n, const struct plan_rates *rates);
+
+/* Return how long a trip with one passenger takes. It has two stops. The way without the passenger and the way with the
+ * passenger are each a third of the building. */
+int64_t plan_trip_ms(const struct assign_params *params);
+
+/* Return the load if *rate* people come to all buttons: in units of 1 / PLAN_LOAD of what one car can carry alone. */
+int64_t plan_load(const struct assign_params *params, int n, int64_t rate);
 
 /* Let car *k* serve its cab calls and the hall calls of *share*. Return the cost. *passing*, if not NULL, gets the time
  * at which the car can first serve each button. */

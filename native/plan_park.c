@@ -29,7 +29,7 @@ enum {
     SECOND = 98,          /* the price of each ms that the second nearest car needs */
     WAY = 1000,           /* price in ms of a way through the whole building */
     START = 1000,         /* price in ms of a way, however short, for sparing parking */
-    LOAD = 16,            /* the unit of load is 1/16 of what one car can carry alone */
+    LOAD = PLAN_LOAD,
     LOAD_MAX = 16 * LOAD, /* limits the two values that grow with the load */
     LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load / cars) squared */
     LOADED_UNKNOWN = 45,  /* added to every rate: mean rate * LOADED_UNKNOWN / LOAD * (load / LOAD)^2 */
@@ -113,9 +113,7 @@ static int64_t weigh(struct parking *parking, const struct plan_problem *p)
     int64_t total = 0;
     for (int f = 0; f < floors; f++)
         total += p->rates->up[f] + (f > 0 ? p->rates->down[f] : 0);
-    /* A trip has two stops. The way without passengers and the way with them are each a third of the building. */
-    int64_t trip_ms = 2 * (int64_t)p->params->door_ms + (int64_t)p->params->travel_ms * floors * 2 / 3;
-    int64_t load = plan_min((LOAD * total * trip_ms / p->n) >> PLAN_RATE_SHIFT, LOAD_MAX);
+    int64_t load = plan_min(plan_load(p->params, p->n, total), LOAD_MAX);
     int64_t loaded = total * load * load * LOADED_UNKNOWN / (LOAD * LOAD * LOAD) / floors;
     int64_t unknown = plan_min(RATE_UNKNOWN + loaded, PLAN_MAX_RATE);
     parking->way = (int64_t)PRICE * WAY / floors + PRICE * LOADED_WAY * load * load / p->n / p->n;
@@ -125,7 +123,7 @@ static int64_t weigh(struct parking *parking, const struct plan_problem *p)
         parking->weight[1][f] = f < floors - 1 ? p->rates->up[f] + unknown : 0;
         parking->weights += parking->weight[0][f] + parking->weight[1][f];
     }
-    find_main(parking, p, trip_ms);
+    find_main(parking, p, plan_trip_ms(p->params));
     return (INT64_C(1) << PLAN_RATE_SHIFT) / (total + RATE_PRIOR);
 }
 

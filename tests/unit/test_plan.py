@@ -12,7 +12,7 @@ from elevator.core import motion
 from elevator.core.model import Behaviour, Buttons, Direction
 
 DOOR_MS, TRAVEL_MS = 3000, 2500
-COST, END, PATIENCE, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 32, 200, 2000, 4000, 2
+COST, PATIENCE, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 200, 2000, 4000, 2
 OBSTRUCTED = 3
 Car = tuple[int, int, int, int]
 Shares = tuple[tuple[int, int], ...]
@@ -35,16 +35,30 @@ def test_motion_rules_in_c_agree_with_python_for_large_buildings(
     assert _assign.decide(floor, way, *masks, departing) == motion.decide(floor, way, Buttons(*masks), departing)
 
 
-def destination(floor: int, way: int, floors: int, scenario: int) -> int:
+Rates = tuple[list[int], list[int]]
+
+
+def destination(floor: int, way: int, floors: int, rates: Rates, scenario: int) -> int:
     """Return the destination, in *scenario*, of passengers who board at *floor* in direction *way*."""
     ahead = floors - 1 - floor if way == 1 else floor
     if ahead == 0:
         return floor - way
     permille = ((2 * scenario + 1) * 1000 // (2 * SCENARIOS) + 382 * floor) % 1000
-    return floor + way * (1 + permille * ahead // 1000)
+    up, down = sum(rates[0][1:floors]), sum(rates[1][1:floors])
+    lobby = (down - up) * 1000 // down if down > up else 0
+    if way == 1 or lobby == 0:
+        return floor + way * (1 + permille * ahead // 1000)
+    return 0 if permille >= 1000 - lobby or floor == 1 else floor - 1 - permille * (ahead - 1) // (1000 - lobby)
 
 
-def simulate(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list[int]], scenario: int) -> int:
+def end_price(floors: int, cars: int, rates: Rates) -> int:
+    """Return the price of each ms until a car is done."""
+    trip_ms = 2 * DOOR_MS + TRAVEL_MS * floors * 2 // 3
+    load = 16 * (sum(rates[0]) + sum(rates[1])) * trip_ms // cars >> 20
+    return 8 + 40 * min(load, 64) // 16
+
+
+def simulate(car: Car, up: int, down: int, floors: int, cars: int, rates: Rates, scenario: int) -> int:
     """Let *car* serve its calls by the rules of motion.py, floor by floor. Return the cost."""
     behaviour, floor, way, cab = car
     direction = Direction.UP if way == 1 else Direction.DOWN
@@ -57,7 +71,7 @@ def simulate(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], 
     while True:
         does, direction = motion.decide(floor, direction, Buttons(up, down, cab), departing)
         if does is Behaviour.IDLE:
-            return cost + END * t
+            return cost + end_price(floors, cars, rates) * t
         if does is Behaviour.MOVING:
             floor, t, departing = floor + direction, t + TRAVEL_MS, False
             continue
@@ -65,7 +79,7 @@ def simulate(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], 
         if (up if direction is Direction.UP else down) >> floor & 1:
             rate = PATIENCE + rates[0 if direction is Direction.UP else 1][floor]
             cost += COST * t + (rate * t >> 15) * t
-            cab |= 1 << destination(floor, direction, floors, scenario)
+            cab |= 1 << destination(floor, direction, floors, rates, scenario)
             up, down = (up & ~(1 << floor), down) if direction is Direction.UP else (up, down & ~(1 << floor))
         t += DOOR_MS
         departing = True
@@ -85,7 +99,11 @@ class Group:
             if rng.random() < 0.6:
                 owner = self.owners[call] = rng.randrange(len(self.cars))
                 self.claims[owner][call[0]] |= 1 << call[1]
-        self.rates = [rng.randrange(700) for _ in range(self.floors)], [rng.randrange(700) for _ in range(self.floors)]
+        most = rng.choice((20, 700))
+        self.rates = (
+            [rng.randrange(most) for _ in range(self.floors)],
+            [rng.randrange(most) for _ in range(self.floors)],
+        )
 
     def car(self, rng: random.Random) -> Car:
         behaviour, floor, way = rng.choice([0, 1, 1, 2, OBSTRUCTED]), rng.randrange(self.floors), rng.choice([-1, 1])
@@ -102,7 +120,8 @@ class Group:
         """Return the cost of the assignment *shares*, as defined in plan_cost.h and plan.c."""
         total = 0
         for k, (car, (up, down)) in enumerate(zip(self.cars, shares, strict=True)):
-            total += sum(simulate(car, up, down, self.floors, self.rates, scenario) for scenario in range(SCENARIOS))
+            for scenario in range(SCENARIOS):
+                total += simulate(car, up, down, self.floors, len(self.cars), self.rates, scenario)
             for way, floor in self.calls:
                 owner = self.owners.get((way, floor), k)
                 if (up, down)[way] >> floor & 1 and owner != k and self.cars[owner][0] != OBSTRUCTED:
