@@ -19,7 +19,7 @@ run *ARGS: (_venv "runtime")
     @exec {{python}} -m elevator "$@"
 
 # Some tests wait, so one more runs than there are cores.
-# Run the fast tests, in two to three minutes on two cores. Arguments go to pytest: `just test -n 0` uses one core.
+# Run the fast tests, in about two minutes on two cores. Arguments go to pytest: `just test -n 0` uses one core.
 test *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=$(($(nproc) + 1)) --dist=loadgroup -m "not slow and not exam" "$@"
 
@@ -89,7 +89,7 @@ exam *ARGS:
 fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
     @{{python}} tests/tools/fuzz.py "$@"
 
-# Run what CI runs, but in this checkout: about 20 minutes.
+# Run what CI runs, but in this checkout: about a quarter of an hour.
 ci:
     @.ci/run
 
