@@ -30,7 +30,7 @@
 enum {
     PLAN_SCENARIOS = 2,
     PLAN_COST = 64, /* the unit of cost is 1/64 ms of one person */
-    PLAN_LOAD = 16,
+    PLAN_LOAD = 16, /* the unit of load is 1 / PLAN_LOAD of what one car can carry alone */
 };
 
 static_assert(ASSIGN_MAX_FLOORS - 1 <= INT8_MAX, "a floor fits int8_t");
@@ -59,7 +59,7 @@ int plan_prepare(struct plan_problem *p, const struct assign_params *params, uin
  * passenger are each a third of the building. */
 int64_t plan_trip_ms(const struct assign_params *params);
 
-/* Return the load if *rate* people come to all buttons: in units of 1 / PLAN_LOAD of what one car can carry alone. */
+/* Return the load of each of *n* cars, in units of 1 / PLAN_LOAD, if people come to all buttons together at *rate*. */
 int64_t plan_load(const struct assign_params *params, int n, int64_t rate);
 
 /* Let car *k* serve its cab calls and the hall calls of *share*. Return the cost. *passing*, if not NULL, gets the time

@@ -29,10 +29,9 @@ enum {
     SECOND = 98,          /* the price of each ms that the second nearest car needs */
     WAY = 1000,           /* price in ms of a way through the whole building */
     START = 1000,         /* price in ms of a way, however short, for sparing parking */
-    LOAD = PLAN_LOAD,
-    LOAD_MAX = 16 * LOAD, /* limits the two values that grow with the load */
+    LOAD_MAX = 16 * PLAN_LOAD, /* limits the two values that grow with the load */
     LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load / cars) squared */
-    LOADED_UNKNOWN = 45,  /* added to every rate: mean rate * LOADED_UNKNOWN / LOAD * (load / LOAD)^2 */
+    LOADED_UNKNOWN = 45,  /* added to every rate: mean rate * LOADED_UNKNOWN / PLAN_LOAD * (load / PLAN_LOAD)^2 */
     RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate; any button can be the next */
     RATE_PRIOR = 10,      /* people in 2^20 ms, added to the sum of all rates */
     LATER_MS = 4000,
@@ -114,7 +113,7 @@ static int64_t weigh(struct parking *parking, const struct plan_problem *p)
     for (int f = 0; f < floors; f++)
         total += p->rates->up[f] + (f > 0 ? p->rates->down[f] : 0);
     int64_t load = plan_min(plan_load(p->params, p->n, total), LOAD_MAX);
-    int64_t loaded = total * load * load * LOADED_UNKNOWN / (LOAD * LOAD * LOAD) / floors;
+    int64_t loaded = total * load * load * LOADED_UNKNOWN / (PLAN_LOAD * PLAN_LOAD * PLAN_LOAD) / floors;
     int64_t unknown = plan_min(RATE_UNKNOWN + loaded, PLAN_MAX_RATE);
     parking->way = (int64_t)PRICE * WAY / floors + PRICE * LOADED_WAY * load * load / p->n / p->n;
     parking->weights = 0;

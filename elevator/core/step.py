@@ -75,7 +75,7 @@ def step(node: Node, tick: Tick) -> Node:
 def must_decide(before: Node, node: Node) -> bool:
     """Return whether an input of the assignment or of the car has changed, or a decision is due.
 
-    In most steps nothing of this is the case, because the heartbeats only bring acknowledgements.
+    Most steps need no decision, because the heartbeats only bring acknowledgements.
     """
     old, new = before.peers, node.peers
     is_same = (

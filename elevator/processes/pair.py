@@ -37,7 +37,7 @@ from elevator.processes.worker_link import BEAT, DROP, ENDS, REFUSES, Link
 
 WORKER_TIMEOUT_S = 0.5
 ANSWER_S = 1.0
-"""How often to answer a beat. The worker waits longer, up to SUPERVISOR_TIMEOUT_MS, for an answer."""
+"""The supervisor answers one beat in this time. The worker waits longer for an answer, SUPERVISOR_TIMEOUT_MS."""
 END_S = 2.0
 """How long a worker may take to end on request. After that, the supervisor kills it."""
 STEADY_S, STEADY_KILLED_S = 0.5, 0.05

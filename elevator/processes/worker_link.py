@@ -14,7 +14,7 @@ from elevator.processes.child import TERMINATION_SIGNALS
 
 BEAT_MS = 100
 SUPERVISOR_TIMEOUT_MS = 3000
-"""A supervisor that does not answer a beat for this long is stopped or hangs. The worker kills it."""
+"""A supervisor that answers no beat for this long is stopped or hangs. The worker kills it."""
 START_RETRY_MS = 1000
 BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
 """The worker's messages. BEAT: it is alive. ENDS: it ends on request. REFUSES: it cannot start and has printed why.
