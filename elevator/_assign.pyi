@@ -12,6 +12,9 @@ different durations disagree.
 """
 DOOR_MS: Final[int]
 """The nominal dwell time."""
+AGES: Final[int]
+"""The number of ages of calls that have waited long."""
+AGE_MS: Final[int]
 OBSTRUCTED: Final[int]
 """The behaviour of a car whose open door is obstructed. Only `plan` and `park` accept it."""
 
@@ -58,6 +61,7 @@ def plan(
     down: int,
     cars: tuple[_Car, ...] | list[_Car],
     claims: _Shares,
+    waited: _Shares,
     up_rates: _Rates,
     down_rates: _Rates,
     door_ms: int = ...,
@@ -67,9 +71,11 @@ def plan(
     """Assign the hall calls *up* and *down* so that passengers wait as little as possible.
 
     *claims* has a pair (up, down) for each car: the calls that the car last claimed. A call stays with the car that
-    claims it unless another car is better by a clear margin. The other arguments and the result are as in `reference`.
-    The result depends only on the arguments, and the work is bounded. Limits: 1..MAX_FLOORS floors, 1..MAX_CARS cars,
-    durations of 0..3,600,000 ms. Raises ValueError as `reference` does, and also for rates out of range.
+    claims it unless another car is better by a clear margin. *waited* has AGES pairs: pair k contains the calls that
+    have waited for at least (k + 1) * AGE_MS. They count more. The other arguments and the result are as in
+    `reference`. The result depends only on the arguments, and the work is bounded. Limits: 1..MAX_FLOORS floors,
+    1..MAX_CARS cars, durations of 0..3,600,000 ms. Raises ValueError as `reference` does, and also for rates out of
+    range.
     """
 
 def park(

@@ -54,6 +54,7 @@ static void publish(struct bench_group *g, struct bench_view *view, int k)
     view->cars[k] = (struct assign_car){car->behaviour, car->floor, car->direction, car->cab};
     view->announced[k] = car->announced;
     view->claims[k] = car->share;
+    view->waited[k] = car->waited;
 }
 
 static bool is_same(const struct assign_car *a, const struct assign_car *b)
@@ -76,9 +77,10 @@ static void step(struct bench_group *g, struct bench_view *view, int first, int 
         for (int k = first; k <= last; k++) {
             struct assign_car car = view->cars[k];
             struct assign_share claims = view->claims[k];
+            struct plan_waited waited = view->waited[k];
             publish(g, view, k);
             has_news = has_news || !is_same(&car, &view->cars[k]) || claims.up != view->claims[k].up ||
-                       claims.down != view->claims[k].down;
+                       claims.down != view->claims[k].down || memcmp(&waited, &view->waited[k], sizeof waited) != 0;
         }
     }
 }
@@ -99,6 +101,7 @@ static void receive(struct bench_group *g, struct bench_view *view, int sender)
     view->cars[sender] = theirs->cars[sender];
     view->announced[sender] = theirs->announced[sender];
     view->claims[sender] = theirs->claims[sender];
+    view->waited[sender] = theirs->waited[sender];
     for (int f = 0; f < g->config->floors; f++) {
         view->rates.up[f] += theirs->learned[sender].up[f] - view->learned[sender].up[f];
         view->rates.down[f] += theirs->learned[sender].down[f] - view->learned[sender].down[f];

@@ -24,6 +24,18 @@ static void count_reassigned(struct bench_group *g, int k, struct assign_share s
         }
 }
 
+/* Combine what the cars have published of the calls that have waited long, as `waited_by_all` does. */
+static struct plan_waited waited_by_all(const struct bench_view *view, int n)
+{
+    struct plan_waited all = {0};
+    for (int k = 0; k < n; k++)
+        for (int age = 0; age < PLAN_AGES; age++) {
+            all.calls[age].up |= view->waited[k].calls[age].up;
+            all.calls[age].down |= view->waited[k].calls[age].down;
+        }
+    return all;
+}
+
 /* Plan the calls *up* and *down* for all cars that the view knows. */
 static void plan(struct bench_group *g, const struct bench_view *view, uint64_t up, uint64_t down,
                  struct assign_share *shares)
@@ -31,12 +43,14 @@ static void plan(struct bench_group *g, const struct bench_view *view, uint64_t 
     const int n = g->config->cars;
     int64_t began_ns = clock_ns();
     int status = ASSIGN_OK;
+    struct plan_waited waited;
     memset(shares, 0, (size_t)n * sizeof *shares);
     if ((up | down) == 0)
         return;
     switch (g->config->assigner) {
     case BENCH_PLAN:
-        status = plan_assign(&g->params, up, down, view->cars, view->claims, n, &view->rates, shares, NULL);
+        waited = waited_by_all(view, n);
+        status = plan_assign(&g->params, up, down, view->cars, view->claims, n, &view->rates, &waited, shares, NULL);
         break;
     case BENCH_ETA:
         bench_assign_eta(&g->params, view, n, up, down, shares);
@@ -94,6 +108,24 @@ static void drop_claimed(const struct bench_view *view, int n, int k, struct ass
         share->up &= ~(theirs->up & elsewhere & (k < i ? ~mine->up : ~UINT64_C(0)));
         share->down &= ~(theirs->down & elsewhere & (k < i ? ~mine->down : ~UINT64_C(0)));
     }
+}
+
+/* Return the lit calls that have waited long, as far as the node knows that has *view*. */
+static struct plan_waited waited_so_far(struct bench_group *g, const struct bench_view *view)
+{
+    struct plan_waited waited = {0};
+    for (int way = 0; way < 2; way++)
+        for (uint64_t calls = view->hall[way]; calls != 0; calls &= calls - 1) {
+            int floor = __builtin_ctzll(calls);
+            int64_t at_ms = view->since_ms[way][floor];
+            for (int age = 0; age < PLAN_AGES; age++) {
+                at_ms += PLAN_AGE_MS;
+                if (at_ms <= g->now_ms)
+                    *(way == 1 ? &waited.calls[age].up : &waited.calls[age].down) |= motion_bit(floor);
+                bench_note_due(g, at_ms);
+            }
+        }
+    return waited;
 }
 
 /* Update which lit calls have starved. *claimed* are the calls that some car claims. */
@@ -172,7 +204,9 @@ void bench_assign(struct bench_group *g, struct bench_view *view, int first, int
     }
     if (g->config->assigner != BENCH_LQF) /* LQF leaves calls without a car. */
         update_waits(g, view, claimed);
+    struct plan_waited waited = waited_so_far(g, view);
     for (int k = first; k <= last; k++) {
+        g->cars[k].waited = waited;
         g->cars[k].share.up |= view->starved[1];
         g->cars[k].share.down |= view->starved[0];
     }

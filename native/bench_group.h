@@ -22,6 +22,7 @@ struct bench_car {
     uint64_t cab;
     struct assign_share share;
     uint64_t full[2]; /* the floor of the stop, as a mask, if passengers found no room; down and up */
+    struct plan_waited waited; /* the calls that have waited long, as far as its node knows */
     int target;       /* the floor where the car should park, or -1 */
     int load;
     int riders[ASSIGN_MAX_FLOORS]; /* the first passenger to each floor; bench_passenger links the others */
@@ -39,6 +40,7 @@ struct bench_view {
     int64_t since_ms[2][ASSIGN_MAX_FLOORS]; /* when the node first knew of the call */
     int64_t unclaimed_since_ms[2][ASSIGN_MAX_FLOORS]; /* BENCH_NEVER if a car claims the call */
     uint64_t starved[2];
+    struct plan_waited waited[ASSIGN_MAX_CARS]; /* as each car has published it */
     uint64_t hall[2]; /* the lit calls */
 };
 

@@ -255,8 +255,11 @@ long check_plan(long count, uint64_t seed)
         struct assign_share *claims = calloc((size_t)room, sizeof *claims);
         for (int k = 0; k < room; k++)
             claims[k] = (struct assign_share){next(&seed) & next(&seed), next(&seed) & next(&seed)};
-        int status = plan_assign(&input.params, input.up, input.down, input.cars, claims, input.n, &rates, input.out,
-                                 &work);
+        struct plan_waited waited;
+        for (int k = 0; k < PLAN_AGES; k++)
+            waited.calls[k] = (struct assign_share){next(&seed), next(&seed)};
+        int status = plan_assign(&input.params, input.up, input.down, input.cars, claims, input.n, &rates, &waited,
+                                 input.out, &work);
         if (status < 0 || status >= ASSIGN_STATUSES || work > WORK_MAX)
             check_fail(1, "the plan returned an unknown status, or did too much work", number);
         if (status == ASSIGN_OK && !is_partition(&input))

@@ -139,24 +139,26 @@ static bool read_plan_floors(PyObject *object, int *floors)
     return (*floors >= 1 && *floors <= ASSIGN_MAX_FLOORS) || refuse(assign_message(ASSIGN_FLOORS));
 }
 
-PyDoc_STRVAR(plan_doc, "plan($module, floors, up, down, cars, claims, up_rates, down_rates, " DURATIONS
+PyDoc_STRVAR(plan_doc, "plan($module, floors, up, down, cars, claims, waited, up_rates, down_rates, " DURATIONS
                        ", /)\n--\n\nAssign hall calls so that passengers wait as little as possible.");
 
 static PyObject *plan(PyObject *module, PyObject *args)
 {
     (void)module;
     struct plan_input input;
-    PyObject *floors, *up, *down, *cars, *claims, *up_rates, *down_rates, *door_ms = NULL, *travel_ms = NULL;
-    if (!PyArg_ParseTuple(args, "OOOOOOO|OO:plan", &floors, &up, &down, &cars, &claims, &up_rates, &down_rates,
+    struct plan_waited waited;
+    PyObject *floors, *up, *down, *cars, *claims, *ages, *up_rates, *down_rates, *door_ms = NULL, *travel_ms = NULL;
+    if (!PyArg_ParseTuple(args, "OOOOOOOO|OO:plan", &floors, &up, &down, &cars, &claims, &ages, &up_rates, &down_rates,
                           &door_ms, &travel_ms))
         return NULL;
     if (!read_plan_floors(floors, &input.common.params.floors) || !read_mask(up, &input.common.up, ASSIGN_HALL) ||
         !read_mask(down, &input.common.down, ASSIGN_HALL) ||
-        !read_plan_input(cars, claims, up_rates, down_rates, door_ms, travel_ms, &input))
+        !read_plan_input(cars, claims, up_rates, down_rates, door_ms, travel_ms, &input) ||
+        !read_shares(ages, PLAN_AGES, waited.calls))
         return NULL;
     struct assign_share shares[ASSIGN_MAX_CARS];
     int status = plan_assign(&input.common.params, input.common.up, input.common.down, input.common.cars, input.shares,
-                             input.common.n, &input.rates, shares, NULL);
+                             input.common.n, &input.rates, &waited, shares, NULL);
     if (status != ASSIGN_OK)
         return refuse_status(status);
     return build_shares(shares, input.common.n);
@@ -219,7 +221,9 @@ static int add_constants(PyObject *module)
                     PyModule_AddIntConstant(module, "MAX_CARS", ASSIGN_MAX_CARS) == 0 &&
                     PyModule_AddIntConstant(module, "TRAVEL_MS", ASSIGN_TRAVEL_MS) == 0 &&
                     PyModule_AddIntConstant(module, "DOOR_MS", ASSIGN_DOOR_MS) == 0 &&
-                    PyModule_AddIntConstant(module, "OBSTRUCTED", PLAN_OBSTRUCTED) == 0;
+                    PyModule_AddIntConstant(module, "OBSTRUCTED", PLAN_OBSTRUCTED) == 0 &&
+                    PyModule_AddIntConstant(module, "AGES", PLAN_AGES) == 0 &&
+                    PyModule_AddIntConstant(module, "AGE_MS", PLAN_AGE_MS) == 0;
     return is_added ? 0 : -1;
 }
 

@@ -271,14 +271,15 @@ static void assign_by_search(struct problem *p, int *owner)
 }
 
 int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
-                const struct assign_share *claims, int n, const struct plan_rates *rates, struct assign_share *out,
-                long *work)
+                const struct assign_share *claims, int n, const struct plan_rates *rates,
+                const struct plan_waited *waited, struct assign_share *out, long *work)
 {
     struct problem p;
     int owner[CALLS_MAX];
     int status = plan_prepare(&p.common, params, up | down, cars, n, rates);
     if (status != ASSIGN_OK)
         return status;
+    plan_set_ages(&p.common, waited);
     list_calls(&p, up, down, claims);
     if (p.count <= EXACT)
         assign_exactly(&p, owner);

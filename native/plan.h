@@ -23,12 +23,20 @@ struct plan_rates {
     int down[ASSIGN_MAX_FLOORS];
 };
 
+#define PLAN_AGES 2
+#define PLAN_AGE_MS 15000
+
+/* The hall calls that have waited long: calls[k] are those that have waited for at least (k + 1) * PLAN_AGE_MS. */
+struct plan_waited {
+    struct assign_share calls[PLAN_AGES];
+};
+
 /* Assign the hall calls so that passengers wait as little as possible. *claims* are the last published claims of each
- * car, and may contain calls that are not lit. The function ignores params->clear_all: a stop serves only the announced
+ * car. They and *waited* may contain calls that are not lit. The function ignores params->clear_all: a stop serves only the announced
  * direction. *work*, if not NULL, gets the number of steps of simulated cars. The rest is as in assign_reference. */
 int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
-                const struct assign_share *claims, int n, const struct plan_rates *rates, struct assign_share *out,
-                long *work);
+                const struct assign_share *claims, int n, const struct plan_rates *rates,
+                const struct plan_waited *waited, struct assign_share *out, long *work);
 
 /* Choose a floor for each free car to wait at. A free car has no cab call, an empty share and a closed door. If car k
  * is not free, targets[k] is -1. If *sparing* is true, a car moves only if the next passenger then waits a second less on

@@ -85,9 +85,9 @@ int64_t plan_simulate(struct plan_problem *p, int k, struct assign_share share, 
         work.cab &= ~here;
         if ((*hall & here) != 0) {
             int64_t rate = PATIENCE + (direction == UP ? p->rates->up[floor] : p->rates->down[floor]);
-            int64_t joined_ms = plan_min(t, JOIN_MAX_MS);
+            int64_t joined_ms = plan_min(t, JOIN_MAX_MS), age_ms = p->age_ms[direction == UP][floor];
             *hall &= ~here;
-            cost += PLAN_COST * t + (rate * joined_ms >> WAIT_SHIFT) * joined_ms;
+            cost += PLAN_COST * t + ((rate * joined_ms + 2 * PATIENCE * age_ms) >> WAIT_SHIFT) * joined_ms;
             work.cab |= motion_bit(p->ahead[scenario][direction == UP][floor]);
         }
         if (passing != NULL)
@@ -177,6 +177,15 @@ static int check(const struct assign_params *params, uint64_t floors, const stru
         if (rates->up[f] < 0 || rates->up[f] > PLAN_MAX_RATE || rates->down[f] < 0 || rates->down[f] > PLAN_MAX_RATE)
             return ASSIGN_RATE;
     return ASSIGN_OK;
+}
+
+void plan_set_ages(struct plan_problem *p, const struct plan_waited *waited)
+{
+    for (int f = 0; f < p->params->floors; f++)
+        for (int k = 0; k < PLAN_AGES; k++) {
+            p->age_ms[0][f] += (waited->calls[k].down & motion_bit(f)) != 0 ? PLAN_AGE_MS : 0;
+            p->age_ms[1][f] += (waited->calls[k].up & motion_bit(f)) != 0 ? PLAN_AGE_MS : 0;
+        }
 }
 
 int plan_prepare(struct plan_problem *p, const struct assign_params *params, uint64_t floors,

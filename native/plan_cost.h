@@ -10,6 +10,8 @@
  *
  * - More passengers gather at a button while it is lit. A call served after t ms costs t + rate * t * t / 2. The rate
  *   is the learned one plus PATIENCE. So one long wait is worse than two of half the time, even where few people come.
+ * - A call that has already waited for an age costs PATIENCE * age * t more. So a long wait counts from its start, as
+ *   the sum of squared waits does. The nodes must agree on the ages, so they are coarse and published.
  * - Each passenger who enters presses a cab button. So each served call adds a cab call. It is at one quarter of the
  *   floors ahead in one scenario and at three quarters in the other, shifted a little from floor to floor. The cost is
  *   the sum over both scenarios.
@@ -42,6 +44,7 @@ struct plan_problem {
     int n;
     int64_t end; /* the price of each ms until a car is done, in units of 1 / PLAN_COST */
     long work; /* steps of simulated cars so far; parking adds its comparisons of arrival times */
+    int64_t age_ms[2][ASSIGN_MAX_FLOORS]; /* how long each call has waited; down and up. 0 in parking */
     int8_t ahead[PLAN_SCENARIOS][2][ASSIGN_MAX_FLOORS]; /* destinations of passengers who enter; down and up */
 };
 
@@ -54,6 +57,9 @@ struct plan_passing {
 /* Check the input and set up *p*. *floors* has every floor with a hall call. Return an enum assign_status. */
 int plan_prepare(struct plan_problem *p, const struct assign_params *params, uint64_t floors,
                  const struct assign_car *cars, int n, const struct plan_rates *rates);
+
+/* Set the ages of the calls, which plan_prepare sets to 0. */
+void plan_set_ages(struct plan_problem *p, const struct plan_waited *waited);
 
 /* Return how long a trip with one passenger takes. It has two stops. The way without the passenger and the way with the
  * passenger are each a third of the building. */

@@ -234,7 +234,8 @@ def run_algorithm(
     if options.clear_all:
         raise InputError("--algorithm plan supports only --clearRequestType inDirn")
     unclaimed = ((0, 0),) * len(cars)
-    return _assign.plan(floors, up, down, cars, unclaimed, (), (), door_ms, travel_ms)
+    none_waited = ((0, 0),) * _assign.AGES
+    return _assign.plan(floors, up, down, cars, unclaimed, none_waited, (), (), door_ms, travel_ms)
 
 
 def read_car(state: Mapping[str, Any], cab: list[bool]) -> tuple[int, int, int, int]:

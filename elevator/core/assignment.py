@@ -225,7 +225,8 @@ def plan(
     ups: tuple[int, ...],
     downs: tuple[int, ...],
 ) -> CallMasks:
-    return _assign.plan(floors, up, down, rows, claims, ups, downs)
+    none_waited = ((0, 0),) * _assign.AGES
+    return _assign.plan(floors, up, down, rows, claims, none_waited, ups, downs)
 
 
 @lru_cache(maxsize=CACHE_SIZE)

@@ -636,7 +636,8 @@ def fitting(name: str, rest: Bytes) -> list[Any]:
             flags = rest.byte()
             given += [integer(rest), integer(rest), bool(flags & 1), flags >= 252]
         case "plan":
-            given = [integer(rest), integer(rest), integer(rest), rows(4), rows(2), numbers(), numbers()]
+            ages = ((integer(rest), integer(rest)), (integer(rest), integer(rest)))
+            given = [integer(rest), integer(rest), integer(rest), rows(4), rows(2), ages, numbers(), numbers()]
         case _:
             given = [integer(rest), rows(4), rows(2), numbers(), numbers(), integer(rest), integer(rest)]
     if rest.byte() % 4 == 0:

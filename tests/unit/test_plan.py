@@ -14,6 +14,8 @@ from elevator.core.model import Behaviour, Buttons, Direction
 DOOR_MS, TRAVEL_MS = 3000, 2500
 COST, PATIENCE, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 200, 2000, 4000, 2
 OBSTRUCTED = 3
+AGES, AGE_MS = 2, 15_000
+NONE_WAITED = ((0, 0),) * AGES
 Car = tuple[int, int, int, int]
 Shares = tuple[tuple[int, int], ...]
 EVERYWHERE = 2**64 - 1
@@ -58,7 +60,7 @@ def end_price(floors: int, cars: int, rates: Rates) -> int:
     return 8 + 40 * min(load, 64) // 16
 
 
-def simulate(car: Car, up: int, down: int, floors: int, cars: int, rates: Rates, scenario: int) -> int:
+def simulate(car: Car, up: int, down: int, floors: int, cars: int, rates: Rates, waited: Shares, scenario: int) -> int:
     """Let *car* serve its calls by the rules of motion.py, floor by floor. Return the cost."""
     behaviour, floor, way, cab = car
     direction = Direction.UP if way == 1 else Direction.DOWN
@@ -78,7 +80,8 @@ def simulate(car: Car, up: int, down: int, floors: int, cars: int, rates: Rates,
         cab &= ~(1 << floor)
         if (up if direction is Direction.UP else down) >> floor & 1:
             rate = PATIENCE + rates[0 if direction is Direction.UP else 1][floor]
-            cost += COST * t + (rate * t >> 15) * t
+            age_ms = AGE_MS * sum(long[0 if direction is Direction.UP else 1] >> floor & 1 for long in waited)
+            cost += COST * t + (rate * t + 2 * PATIENCE * age_ms >> 15) * t
             cab |= 1 << destination(floor, direction, floors, rates, scenario)
             up, down = (up & ~(1 << floor), down) if direction is Direction.UP else (up, down & ~(1 << floor))
         t += DOOR_MS
@@ -99,6 +102,11 @@ class Group:
             if rng.random() < 0.6:
                 owner = self.owners[call] = rng.randrange(len(self.cars))
                 self.claims[owner][call[0]] |= 1 << call[1]
+        long = [[0, 0] for _ in range(AGES)]
+        for (way, floor), age in ((call, rng.randint(0, AGES)) for call in self.calls):
+            for k in range(age):
+                long[k][way] |= 1 << floor
+        self.waited = tuple((up, down) for up, down in long)
         most = rng.choice((20, 700))
         self.rates = (
             [rng.randrange(most) for _ in range(self.floors)],
@@ -114,14 +122,16 @@ class Group:
     def answer(self) -> Shares:
         up, down = (sum(1 << f for way, f in self.calls if way == wanted) for wanted in (0, 1))
         claims = tuple((up, down) for up, down in self.claims)
-        return _assign.plan(self.floors, up, down, self.cars, claims, tuple(self.rates[0]), tuple(self.rates[1]))
+        return _assign.plan(
+            self.floors, up, down, self.cars, claims, self.waited, tuple(self.rates[0]), tuple(self.rates[1])
+        )
 
     def cost(self, shares: Shares) -> int:
         """Return the cost of the assignment *shares*, as defined in plan_cost.h and plan.c."""
         total = 0
         for k, (car, (up, down)) in enumerate(zip(self.cars, shares, strict=True)):
             for scenario in range(SCENARIOS):
-                total += simulate(car, up, down, self.floors, len(self.cars), self.rates, scenario)
+                total += simulate(car, up, down, self.floors, len(self.cars), self.rates, self.waited, scenario)
             for way, floor in self.calls:
                 owner = self.owners.get((way, floor), k)
                 if (up, down)[way] >> floor & 1 and owner != k and self.cars[owner][0] != OBSTRUCTED:
@@ -173,7 +183,7 @@ def test_every_call_is_assigned_to_one_car_and_only_free_cars_park(data: st.Data
     ways = st.sampled_from([0, 1] if floors == 2 else [-1, 0, 1])
     fleet = data.draw(st.lists(st.tuples(behaviours, places, ways, masks), min_size=1, max_size=64))
     claims = tuple((data.draw(masks), data.draw(masks)) for _ in fleet)
-    shares = _assign.plan(floors, up, down, fleet, claims, (), ())
+    shares = _assign.plan(floors, up, down, fleet, claims, NONE_WAITED, (), ())
     for calls, parts in ((up, [share[0] for share in shares]), (down, [share[1] for share in shares])):
         assert sum(parts) == calls
         assert sum(part.bit_count() for part in parts) == calls.bit_count()
@@ -191,13 +201,13 @@ def test_call_stays_with_its_claim_unless_another_car_is_clearly_better() -> Non
     both = [(0, 1, -1, 0), (0, 3, -1, 0)]  # equally far from floor 2
     for owner in (0, 1):
         claims = tuple((4, 0) if k == owner else (0, 0) for k in range(2))
-        assert _assign.plan(4, 4, 0, both, claims, (), ())[owner] == (4, 0)
-    assert _assign.plan(4, 8, 0, [far, near], ((8, 0), (0, 0)), (), ()) == ((0, 0), (8, 0))
+        assert _assign.plan(4, 4, 0, both, claims, NONE_WAITED, (), ())[owner] == (4, 0)
+    assert _assign.plan(4, 8, 0, [far, near], ((8, 0), (0, 0)), NONE_WAITED, (), ()) == ((0, 0), (8, 0))
 
 
 def test_call_that_two_cars_claim_stays_with_the_first() -> None:
     both = [(0, 1, -1, 0), (0, 3, -1, 0)]
-    assert _assign.plan(4, 4, 0, both, ((4, 0), (4, 0)), (), ())[0] == (4, 0)
+    assert _assign.plan(4, 4, 0, both, ((4, 0), (4, 0)), NONE_WAITED, (), ())[0] == (4, 0)
 
 
 def test_idle_cars_spread_out() -> None:
@@ -256,14 +266,16 @@ def test_cars_soon_stop_moving_between_parking_floors() -> None:
 
 
 BAD = [
-    ("rates must be", (4, 0, 0, [IDLE], ((0, 0),), (1, 2), ())),
-    ("rates must be", (4, 0, 0, [IDLE], ((0, 0),), (-1, 0, 0, 0), ())),
-    ("rates must be", (4, 0, 0, [IDLE], ((0, 0),), (), (65536, 0, 0, 0))),
-    ("claims or shares", (4, 0, 0, [IDLE], (), (), ())),
-    ("claims or shares", (4, 0, 0, [IDLE], ((0, 0, 0),), (), ())),
-    ("floors must be", (0, 0, 0, [IDLE], ((0, 0),), (), ())),
-    ("up and down", (4, 16, 0, [IDLE], ((0, 0),), (), ())),
-    ("there must be", (4, 0, 0, [], (), (), ())),
+    ("rates must be", (4, 0, 0, [IDLE], ((0, 0),), NONE_WAITED, (1, 2), ())),
+    ("rates must be", (4, 0, 0, [IDLE], ((0, 0),), NONE_WAITED, (-1, 0, 0, 0), ())),
+    ("rates must be", (4, 0, 0, [IDLE], ((0, 0),), NONE_WAITED, (), (65536, 0, 0, 0))),
+    ("claims or shares", (4, 0, 0, [IDLE], (), NONE_WAITED, (), ())),
+    ("claims or shares", (4, 0, 0, [IDLE], ((0, 0, 0),), NONE_WAITED, (), ())),
+    ("claims or shares", (4, 0, 0, [IDLE], ((0, 0),), ((0, 0),), (), ())),
+    ("up and down", (4, 0, 0, [IDLE], ((0, 0),), ((0, 0), (-1, 0)), (), ())),
+    ("floors must be", (0, 0, 0, [IDLE], ((0, 0),), NONE_WAITED, (), ())),
+    ("up and down", (4, 16, 0, [IDLE], ((0, 0),), NONE_WAITED, (), ())),
+    ("there must be", (4, 0, 0, [], (), NONE_WAITED, (), ())),
 ]
 
 
