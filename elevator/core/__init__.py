@@ -34,9 +34,9 @@ Decisions:
   reference assigner (`--assigner reference`) has no such penalty at all.
 - A step computes the assignment once. It used to compute it up to four times, until the car's state no longer changed.
   Now another step follows immediately if the car's public state or claims change.
-- A call counts the same however long it has waited. In a trial, it counted more with age, which each node measured
-  itself. In down-peaks, the mean squared wait fell by 4 to 9 %. But after a fault, the ages and so the plans of the
-  nodes differed, and for up to two seconds no car claimed a call. Ages would have to be published like claims.
+- A call counts more with age, so that few people wait very long. At first each node measured the ages itself. But
+  after a fault the ages and so the plans of the nodes differed, and for up to two seconds no car claimed a call. Now
+  ages are published, and the highest one counts. They are coarse, so they change seldom and fit in a heartbeat.
 - The record used to list all earlier incarnations of the node, to tell their cab calls from those of a duplicate. Now
   the numbers of the incarnations tell this (node.py).
 - A node that starts while another node uses its id serves calls like any other. It does not wait until the duplicate

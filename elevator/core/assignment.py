@@ -3,7 +3,8 @@
 1. *Plan.* Each node assigns all hall calls to the cars that are in service and have a two-way connection with it. The
    plan depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c
    minimises the waiting time of passengers. It adds a penalty if a call is taken from a car that claims the call or is
-   at the call's floor.
+   at the call's floor. A call counts more the longer it has waited. Nodes learn of a call at different times, so each
+   node publishes which calls have waited long, and the plan counts a call as old as any car in service publishes it.
 2. *Claims.* Each car publishes the calls assigned to it as its claims. Other cars leave these calls to it. A stationary
    car may still claim the calls at its floor. If two cars claim the same call, the car with the lower id keeps it. So
    each call has one car, except briefly after packet loss.
@@ -16,7 +17,7 @@
 The results of native functions are cached, because most turns do not change the arguments.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache, reduce
 from typing import NamedTuple
 
@@ -27,7 +28,10 @@ from elevator.core import motion
 from elevator.core.call_set import calls_of
 from elevator.core.evolve import evolve
 from elevator.core.model import (
+    AGE_MS,
+    AGES,
     NEVER_MS,
+    NONE_WAITED,
     Assigner,
     Behaviour,
     Button,
@@ -38,6 +42,7 @@ from elevator.core.model import (
     Park,
     Policy,
     Rates,
+    Waited,
     buttons_of,
 )
 
@@ -60,6 +65,7 @@ class Member(NamedTuple):
     """The bit mask of the floors of the car's cab calls."""
     claims: Buttons
     """The hall calls that the car claimed in the last heartbeat."""
+    waited: Waited
     rates: Rates
 
 
@@ -84,6 +90,8 @@ class Assignment:
     target: int | None = None
     """The floor where the car waits when it is idle; None if it should stay where it is."""
     waits: Mapping[Call, Wait] = {}
+    waited: Waited = NONE_WAITED
+    """The hall calls that have waited long, as far as this node knows. Heartbeats publish them."""
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
     next_at_ms: int = 0
@@ -121,9 +129,12 @@ def assign(
     waits = {call: wait(old.waits.get(call), call, now_ms, claimed, floors) for call in calls_of(hall, me) if members}
     if me in members:
         claims |= buttons_of(call for call, each in waits.items() if each.is_starved)
-    due_at_ms = min([starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS)
+    starve_at_ms = min(
+        [starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS
+    )
     interval_ms = INTERVAL_MS * (len(members) * floors // INTERVAL_SIZE)
-    return Assignment(claims, target, waits, due_at_ms, now_ms + interval_ms)
+    due_at_ms = min(starve_at_ms, ages_at_ms(waits, now_ms))
+    return Assignment(claims, target, waits, waited_so_far(waits, now_ms), due_at_ms, now_ms + interval_ms)
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
@@ -132,7 +143,7 @@ def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]
     If two cars can serve the same call, the car with the lower id gets it.
     """
     served, reserved = {}, Buttons()
-    for id, (car, cab, claims, _) in sorted(members.items()):
+    for id, (car, cab, claims, *_) in sorted(members.items()):
         here = 1 << car.floor if car.behaviour is Behaviour.DOOR_OPEN else 0
         work = Buttons(claims.up, claims.down, cab)
         may_reverse = not car.announced and not motion.has_work_beyond(car.floor, car.direction, work)
@@ -148,7 +159,7 @@ def claimed_by_others(me: int, members: Mapping[int, Member]) -> Buttons:
 
     A stationary car may still claim the calls at its own floor.
     """
-    reserved, (car, _, mine, _) = Buttons(), members[me]
+    reserved, (car, _, mine, *_) = Buttons(), members[me]
     for id, member in members.items():
         if id != me:
             reserved |= member.claims - mine if me < id else member.claims
@@ -173,6 +184,26 @@ def starves_at_ms(wait: Wait, floors: int) -> int:
     """
     rounds_ms = STARVED_MS + 4 * (floors - 1) * _assign.TRAVEL_MS
     return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
+
+
+def waited_so_far(waits: Mapping[Call, Wait], now_ms: int) -> Waited:
+    """Return the calls in *waits* that have waited long."""
+    return tuple(
+        buttons_of(call for call, wait in waits.items() if now_ms >= wait.since_ms + (k + 1) * AGE_MS)
+        for k in range(AGES)
+    )
+
+
+def ages_at_ms(waits: Mapping[Call, Wait], now_ms: int) -> int:
+    """Return when the result of `waited_so_far` changes if the calls do not; NEVER_MS if never."""
+    times_ms = (wait.since_ms + (k + 1) * AGE_MS for wait in waits.values() for k in range(AGES))
+    return min((at_ms for at_ms in times_ms if at_ms > now_ms), default=NEVER_MS)
+
+
+def waited_by_all(members: Collection[Member]) -> CallMasks:
+    """Combine what *members* have published of the calls that have waited long; return masks (up, down)."""
+    every = [reduce(Buttons.__or__, (member.waited[k] for member in members)) for k in range(AGES)]
+    return tuple((each.up, each.down) for each in every)
 
 
 def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> Buttons:
@@ -207,7 +238,8 @@ def assign_all(policy: Policy, floors: int, hall: Buttons, members: list[Member]
     if policy.assigner is Assigner.REFERENCE:
         return reference(floors, hall.up, hall.down, tuple(map(reference_row, rows)))
     claims = tuple((each.claims.up, each.claims.down) for each in members)
-    return plan(floors, hall.up, hall.down, rows, claims, *total(tuple(each.rates for each in members), floors))
+    known = total(tuple(each.rates for each in members), floors)
+    return plan(floors, hall.up, hall.down, rows, claims, waited_by_all(members), *known)
 
 
 @lru_cache(maxsize=CACHE_SIZE)
@@ -222,11 +254,11 @@ def plan(
     down: int,
     rows: tuple[Row, ...],
     claims: CallMasks,
+    waited: CallMasks,
     ups: tuple[int, ...],
     downs: tuple[int, ...],
 ) -> CallMasks:
-    none_waited = ((0, 0),) * _assign.AGES
-    return _assign.plan(floors, up, down, rows, claims, none_waited, ups, downs)
+    return _assign.plan(floors, up, down, rows, claims, waited, ups, downs)
 
 
 @lru_cache(maxsize=CACHE_SIZE)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from elevator.core.model import Author, Buttons, Calls, Car, Direction, Inputs, Rates
+from elevator.core.model import NONE_WAITED, Author, Buttons, Calls, Car, Direction, Inputs, Rates, Waited
 
 
 @frozen
@@ -27,6 +27,8 @@ class Heartbeat:
     """The digest of the whole published call set."""
     rates: Rates | None = None
     """The traffic rates; None if this heartbeat does not carry them."""
+    waited: Waited = NONE_WAITED
+    """The hall calls that have waited long, as far as the sender knows."""
     version: str = ""
     """The sender's program version, for `elevator watch`; empty if this heartbeat does not carry it."""
 

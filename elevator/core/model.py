@@ -19,6 +19,7 @@ from elevator import _assign
 
 MAX_FLOORS = _assign.MAX_FLOORS
 MAX_CARS = _assign.MAX_CARS
+AGES, AGE_MS = _assign.AGES, _assign.AGE_MS
 NEVER_MS = 1 << 62
 """A time later than any clock reading."""
 RATE_MAX = 1000
@@ -324,6 +325,11 @@ class Policy:
 
     assigner: Assigner = Assigner.PLAN
     park: Park = Park.SPREAD
+
+
+Waited = tuple[Buttons, ...]
+"""The hall calls that have waited long: AGES sets. Set k contains those that have waited at least (k + 1) * AGE_MS."""
+NONE_WAITED: Waited = (Buttons(),) * AGES
 
 
 class Rates(NamedTuple):

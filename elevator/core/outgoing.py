@@ -53,7 +53,7 @@ misses all of them with a probability below 0.1 %."""
 REFRESH = 16
 ENTRY_BYTES, PRESS_BYTES = 19, 5
 """The size of an entry on the network is ENTRY_BYTES, plus PRESS_BYTES for each live press (wire.py)."""
-ROOM_BYTES = 1080
+ROOM_BYTES = 1048
 """The room for entries in a heartbeat. The entry of an author with every button pressed fits."""
 
 NOTHING = Calls()
@@ -125,6 +125,7 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None
         choose(outgoing, recent(outgoing, now_ms), others, -NEVER_MS if is_refresh else since_ms),
         message.digest,
         message.rates if has_rates else None,
+        message.waited,
         message.version if is_refresh else "",
     )
 

@@ -150,7 +150,8 @@ def receive_duplicate(old: PossibleDuplicate | None, heartbeat: Heartbeat, now_m
 def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> bool:
     """Return whether a peer has appeared, timed out or changed since *old_ms*.
 
-    Only changes of its car, claims and rates count, and of whether it hears node *me*.
+    Only changes of the inputs of the assignment count: its car, claims, long waits and rates, and whether it hears node
+    *me*.
     """
     if new_ms >= next_timeout_at_ms(old, old_ms):
         return True
@@ -224,17 +225,17 @@ def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
     identities first.
     """
     last = peer.heartbeat
-    new = (heartbeat.sender, heartbeat.digest, heartbeat.hears, heartbeat.car, heartbeat.claims)
-    is_same = new == (last.sender, last.digest, last.hears, last.car, last.claims)
+    new = (heartbeat.sender, heartbeat.digest, heartbeat.hears, heartbeat.car, heartbeat.claims, heartbeat.waited)
+    is_same = new == (last.sender, last.digest, last.hears, last.car, last.claims, last.waited)
     return is_same and heartbeat.rates in (None, peer.rates) and patch(peer.calls, heartbeat.calls) is peer.calls
 
 
 def has_same_state(old: Peer, new: Peer, me: int) -> bool:
-    """Return whether *old* and *new* have the same car, claims and rates, and both or neither hear node *me*."""
+    """Return whether *old* and *new* have the same car, claims, long waits and rates, and both or neither hear *me*."""
     was, now = old.heartbeat, new.heartbeat
     if was is now:
         return True
-    is_same = (was.car, was.claims, old.rates) == (now.car, now.claims, new.rates)
+    is_same = (was.car, was.claims, was.waited, old.rates) == (now.car, now.claims, now.waited, new.rates)
     return is_same and not (was.hears ^ now.hears) >> me & 1
 
 

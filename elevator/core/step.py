@@ -2,10 +2,10 @@
 
 1. A step first applies the inputs: it merges the calls of peers, registers presses and locates the car. Then it assigns
    the hall calls (assignment.py) and chooses the next action of the car (act.py).
-2. The assignment depends on the calls, the public state of the car and its claims. If a step serves a call or changes
-   the state or the claims, another step follows immediately. After RESTEPS_MAX such steps in a row, the next one waits
-   for RESTEP_MS or for new input. Otherwise an assignment that alternates between two results would keep the node busy
-   forever.
+2. The assignment depends on the calls and on what the node publishes: the state of its car, its claims, and the calls
+   that have waited long. If a step serves a call or changes one of these values, another step follows immediately.
+   After RESTEPS_MAX such steps in a row, the next one waits for RESTEP_MS or for new input. Otherwise an assignment
+   that alternates between two results would keep the node busy forever.
 3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so the
    order of I/O in turn.py does not affect it.
 4. After a start or a stall, a node *listens* first. It merges and acknowledges calls, but keeps its motor stopped and
@@ -67,6 +67,7 @@ def step(node: Node, tick: Tick) -> Node:
         calls,
         calls.digest,
         node.traffic.rates,
+        node.assignment.waited,
         __version__,
     )
     return evolve(node, outgoing=outgoing.compose(node.outgoing, message, node.now_ms))
@@ -105,7 +106,9 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     acted = act.act(sensed.car, now_ms, Tasks(me, work, every, assigned.target))
     assigned = evolve(assigned, claims=assigned.claims - buttons_of(acted.served))
     has_news = (
-        drive.public(acted.car) != drive.public(sensed.car) or assigned.claims != old.claims or bool(acted.served)
+        drive.public(acted.car) != drive.public(sensed.car)
+        or (assigned.claims, assigned.waited) != (old.claims, old.waited)
+        or bool(acted.served)
     )
     resteps = node.resteps + 1 if has_news else 0
     restep_at_ms = NEVER_MS if resteps == 0 else now_ms + (0 if resteps < RESTEPS_MAX else RESTEP_MS)
@@ -131,14 +134,13 @@ def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
 
     *car* is this node's own car. *cab* is the bit mask of the floors of its cab calls.
     """
-    cabs = node.calls.cabs
-    members = {
-        id: Member(peer.heartbeat.car, cabs.get(id, 0), peer.heartbeat.claims, peer.rates)
-        for id, peer in peers.in_service(in_reach(node)).items()
-    }
+    cabs, members = node.calls.cabs, {}
+    for id, peer in peers.in_service(in_reach(node)).items():
+        last = peer.heartbeat
+        members[id] = Member(last.car, cabs.get(id, 0), last.claims, last.waited, peer.rates)
     public = drive.public(car)
     if public.fault is Fault.NONE and not is_listening(node):
-        members[node.me.id] = Member(public, cab, node.claims, node.traffic.rates)
+        members[node.me.id] = Member(public, cab, node.claims, node.assignment.waited, node.traffic.rates)
     return members
 
 

@@ -2,11 +2,12 @@ r"""The format of heartbeats on the network.
 
 A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
 
-    format     10       b"elevator4 ": a new format gets a new number
+    format     10       b"elevator5 ": a new format gets a new number
     group      1 + n    the length of the group's name, and the name in UTF-8
     head       17       id, incarnation and sequence number of the sender
     state      41       floors; floor, direction, behaviour, fault and flags of the car; claims, hears, digest, and the
                         lengths of the next two parts
+    waited     0, 32    the hall calls that have waited long, if there are any: up and down for each age
     version    0..16    the sender's program version, in ASCII
     rates      0..160   the traffic rates of each floor, up and down, 10 bits each
     entries             the entries of some authors, up to the end of the datagram:
@@ -14,7 +15,8 @@ A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
       presses  5 each   button and floor; age: the number of the newest press minus the number of this press
 
 1. A cab call is always for the author's own car, so the format does not contain its car.
-2. There are three flags: the door is obstructed, the car has announced a direction, the datagram contains rates.
+2. There are four flags: the door is obstructed, the car has announced a direction, the datagram contains rates, and it
+   contains long waits.
 3. On the network, a seal precedes the datagram (seal.py). A sealed datagram is at most DATAGRAM_BYTES long. The sender
    chooses entries that fit (outgoing.py). Even the entry of an author with every button pressed fits.
 4. The decoder checks every length and bound, and returns None for anything invalid.
@@ -27,9 +29,11 @@ from struct import Struct
 
 from elevator.core.messages import Heartbeat
 from elevator.core.model import (
+    AGES,
     EVERY_CAR,
     MAX_CARS,
     MAX_FLOORS,
+    NONE_WAITED,
     RATE_MAX,
     Author,
     Behaviour,
@@ -42,15 +46,17 @@ from elevator.core.model import (
     Entry,
     Fault,
     Rates,
+    Waited,
 )
 from elevator.core.outgoing import ENTRY_BYTES, PRESS_BYTES
 
-FORMAT = b"elevator4 "
+FORMAT = b"elevator5 "
 ANY_FORMAT = re.compile(rb"elevator\d{1,4} ")
 HEAD = Struct(">BQQ")
 AUTHOR = Struct(">BQ")
 SEQUENCE_BYTES = HEAD.size - AUTHOR.size
 STATE = Struct(">BBbBBBQQQQBH")
+MASKS = Struct(">QQ")
 ENTRY = Struct(">HBQQ")
 PRESS = Struct(">BI")
 assert (ENTRY.size, PRESS.size) == (ENTRY_BYTES, PRESS_BYTES)
@@ -65,18 +71,19 @@ GROUP_LENGTH_MAX = 32
 VERSION = re.compile(r"[0-9A-Za-z.+-]{0,16}")
 
 FAULTS = tuple(Fault)
-OBSTRUCTED, ANNOUNCED, HAS_RATES = 1, 2, 4
+OBSTRUCTED, ANNOUNCED, HAS_RATES, HAS_WAITED = 1, 2, 4, 8
 RATE_BITS = 10
 assert RATE_MAX < 1 << RATE_BITS
 
-State = tuple[int, Car, Buttons, int, int, Rates | None, str, Calls]
-"""What `decode_body` returns: floors, car, claims, hears, digest, rates, version and calls."""
+State = tuple[int, Car, Buttons, int, Calls, int, Rates | None, Waited, str]
+"""What `decode_body` returns: the fields of a heartbeat from `floors` to `version`."""
 
 
 def encode(heartbeat: Heartbeat, group: str) -> bytes:
     """Return the datagram of *heartbeat*, without a seal."""
-    car, claims, rates = heartbeat.car, heartbeat.claims, heartbeat.rates
-    flags = OBSTRUCTED * car.obstructed | ANNOUNCED * car.announced | HAS_RATES * (rates is not None)
+    car, claims, rates, has_waited = heartbeat.car, heartbeat.claims, heartbeat.rates, any(heartbeat.waited)
+    flags = OBSTRUCTED * car.obstructed | ANNOUNCED * car.announced
+    flags |= HAS_RATES * (rates is not None) | HAS_WAITED * has_waited
     version = heartbeat.version.encode()
     packed_rates = b"".join(map(pack_rates, rates or ()))
     state = STATE.pack(
@@ -94,8 +101,9 @@ def encode(heartbeat: Heartbeat, group: str) -> bytes:
         len(packed_rates),
     )
     head = HEAD.pack(*heartbeat.sender, heartbeat.sequence)
+    waited = b"".join(MASKS.pack(each.up, each.down) for each in heartbeat.waited) if has_waited else b""
     entries = map(pack_entry, heartbeat.calls.entries.values())
-    return b"".join((prefix(group), head, state, version, packed_rates, *entries))
+    return b"".join((prefix(group), head, state, waited, version, packed_rates, *entries))
 
 
 @lru_cache(maxsize=4)
@@ -138,8 +146,7 @@ def decode(datagram: bytes, group: str) -> Heartbeat | None:
     body = decode_body(datagram[head_end:])
     if body is None or sender is None or sequence > COUNT_MAX:
         return None
-    floors, car, claims, hears, digest, rates, version, calls = body
-    return Heartbeat(sender, sequence, floors, car, claims, hears, calls, digest, rates, version)
+    return Heartbeat(sender, sequence, *body)
 
 
 @lru_cache(maxsize=1024)
@@ -166,20 +173,22 @@ def decode_body(body: bytes) -> State | None:
     floors, floor, direction, behaviour, fault, flags, up, down, hears, digest, version_size, rates_size = (
         STATE.unpack_from(body)
     )
-    rates_at = STATE.size + version_size
+    version_at = STATE.size + (AGES * MASKS.size if flags & HAS_WAITED else 0)
+    rates_at = version_at + version_size
     entries_at = rates_at + rates_size
     outside = (up | down) >> floors
-    if not 2 <= floors <= MAX_FLOORS or floor >= floors or outside or flags >= 8 or entries_at > len(body):
+    if not 2 <= floors <= MAX_FLOORS or floor >= floors or outside or flags >= 16 or entries_at > len(body):
         return None
     is_obstructed, is_announced, has_rates = (bool(flags & flag) for flag in (OBSTRUCTED, ANNOUNCED, HAS_RATES))
     try:
         car = Car(floor, Direction(direction), Behaviour(behaviour), fault_of(fault), is_obstructed, is_announced)
-        version = unpack_version(body[STATE.size : rates_at])
+        waited = unpack_waited(body[STATE.size : version_at], floors)
+        version = unpack_version(body[version_at:rates_at])
         rates = unpack_rates(body[rates_at:entries_at], floors, has_rates)
         calls = unpack_calls(body[entries_at:], floors)
     except ValueError:
         return None
-    return floors, car, Buttons(up, down), hears, digest, rates, version, calls
+    return floors, car, Buttons(up, down), hears, calls, digest, rates, waited, version
 
 
 # The functions below raise ValueError if their input is invalid.
@@ -189,6 +198,15 @@ def fault_of(code: int) -> Fault:
     if code >= len(FAULTS):
         raise ValueError(f"invalid fault code: {code}")
     return FAULTS[code]
+
+
+def unpack_waited(packed: bytes, floors: int) -> Waited:
+    if not packed:
+        return NONE_WAITED
+    waited = tuple(Buttons(up, down) for up, down in MASKS.iter_unpack(packed))
+    if any((each.up | each.down) >> floors for each in waited):
+        raise ValueError(f"invalid floors of calls that have waited long: 0x{packed.hex()}")
+    return waited
 
 
 def unpack_version(packed: bytes) -> str:

@@ -51,6 +51,7 @@ from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import (
     EVERY_CAR,
     NEVER_MS,
+    NONE_WAITED,
     Author,
     Behaviour,
     Button,
@@ -180,7 +181,7 @@ def message(author: Author, cars: int, floors: int, calls: Calls) -> Heartbeat:
     """Return a heartbeat of *author* in an idle group with the call set *calls*."""
     car, hears = fleet.standing_car(author.id, cars, floors), (1 << cars) - 1 & ~(1 << author.id)
     claims, rates = calls.hall & fleet.share(author.id, cars, floors), fleet.rates(floors)
-    return Heartbeat(author, 0, floors, car, claims, hears, calls, calls.digest, rates, __version__)
+    return Heartbeat(author, 0, floors, car, claims, hears, calls, calls.digest, rates, NONE_WAITED, __version__)
 
 
 def datagram(heartbeat: Heartbeat) -> bytes:

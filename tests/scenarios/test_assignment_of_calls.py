@@ -3,6 +3,8 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from steps import (
     CAB,
     DOWN,
@@ -25,7 +27,20 @@ from steps import (
 
 from elevator.core import act, assignment
 from elevator.core.assignment import Member
-from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Car, Policy, Rates
+from elevator.core.model import (
+    AGE_MS,
+    AGES,
+    EVERY_CAR,
+    NONE_WAITED,
+    Behaviour,
+    Button,
+    Buttons,
+    Call,
+    Car,
+    Direction,
+    Policy,
+    Rates,
+)
 from elevator.core.step import RESTEPS_MAX
 from elevator.runtime.event_log import events
 from elevator.simulation.faults import FaultKind
@@ -308,7 +323,7 @@ def test_node_claims_a_call_within_600_ms_although_its_assignment_settles_slowly
 
 @pytest.mark.rule("A2")
 def test_call_that_is_claimed_only_briefly_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
-    call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), Rates())}
+    call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), NONE_WAITED, Rates())}
     taken = itertools.cycle((Buttons(), Buttons(), Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))
     now = assignment.Assignment()
@@ -316,6 +331,44 @@ def test_call_that_is_claimed_only_briefly_counts_as_starved(monkeypatch: pytest
         cars[0] = cars[0]._replace(claims=now.claims)
         now = assignment.assign(now, now_ms, Policy(), 0, 4, Buttons(up=0b100), cars)
     assert now.waits[call].is_starved
+
+
+@pytest.mark.rule("A1")
+def test_node_publishes_which_calls_have_waited_long() -> None:
+    hall = Buttons(up=0b100)
+    cars = {0: Member(Car(0), 0, hall, NONE_WAITED, Rates())}  # A claimed call does not starve.
+    now, at_ms = assignment.Assignment(), 1000
+    for ages in range(AGES + 1):
+        now = assignment.assign(now, at_ms, Policy(), 0, 4, hall, cars)
+        assert now.waited == (hall,) * ages + NONE_WAITED[ages:]
+        at_ms = now.due_at_ms
+    assert at_ms > 1000 + AGES * AGE_MS
+    assert assignment.assign(now, at_ms, Policy(), 0, 4, Buttons(), cars).waited == NONE_WAITED
+
+
+@pytest.mark.rule("A1")
+@given(st.data())
+def test_cars_share_out_all_calls_even_if_they_have_learned_of_them_at_different_times(data: st.DataObject) -> None:
+    floors = 6
+    masks = st.integers(0, (1 << floors) - 1)
+    buttons = st.builds(Buttons, masks, masks)
+    cars = st.builds(Car, st.integers(1, floors - 2), st.sampled_from(Direction), st.sampled_from(Behaviour))
+    waited = st.tuples(*[buttons] * AGES)
+    one = st.builds(Member, cars, masks, st.just(Buttons()), waited, st.just(Rates()))
+    members = dict(enumerate(data.draw(st.lists(one, min_size=2, max_size=4))))
+    hall, left = data.draw(buttons), Buttons()
+    for id in members:
+        calls = assignment.planned(Policy(), id, floors, hall, members)
+        assert not left & calls
+        left |= calls
+    assert left == hall
+
+
+@pytest.mark.rule("A1")
+def test_call_is_as_old_as_any_car_publishes_it() -> None:
+    old, older = (Buttons(up=0b100), Buttons()), (Buttons(down=0b010), Buttons(up=0b100))
+    cars = [Member(Car(0), 0, Buttons(), waited, Rates()) for waited in (NONE_WAITED, old, older)]
+    assert assignment.waited_by_all(cars) == ((0b100, 0b010), (0b100, 0))
 
 
 @pytest.mark.rule("A1")
@@ -337,10 +390,13 @@ def test_car_releases_a_call_before_another_car_claims_it() -> None:
 @pytest.mark.rule("A1")
 def test_lower_id_wins_if_two_cars_claim_the_same_call() -> None:
     claimed = Buttons(up=0b0110)
-    cars = {0: Member(Car(3), 0, claimed, Rates()), 1: Member(Car(0), 0, Buttons(up=0b0010), Rates())}
+    cars = {
+        0: Member(Car(3), 0, claimed, NONE_WAITED, Rates()),
+        1: Member(Car(0), 0, Buttons(up=0b0010), NONE_WAITED, Rates()),
+    }
     assert assignment.claimed_by_others(1, cars) == claimed
     assert assignment.claimed_by_others(0, cars) == Buttons()
-    cars[0] = Member(Car(3), 0, Buttons(up=0b0100), Rates())
+    cars[0] = Member(Car(3), 0, Buttons(up=0b0100), NONE_WAITED, Rates())
     assert assignment.claimed_by_others(1, cars) == Buttons(up=0b0100)
 
 
@@ -349,6 +405,9 @@ def test_lower_id_wins_if_two_cars_claim_the_same_call() -> None:
 def test_only_a_moving_car_respects_another_cars_claim_at_its_own_floor(behaviour: Behaviour) -> None:
     """A moving car may have passed the floor already and would have to reverse."""
     claimed = Buttons(up=0b0110)
-    cars = {0: Member(Car(3), 0, claimed, Rates()), 1: Member(Car(2, behaviour=behaviour), 0, Buttons(), Rates())}
+    cars = {
+        0: Member(Car(3), 0, claimed, NONE_WAITED, Rates()),
+        1: Member(Car(2, behaviour=behaviour), 0, Buttons(), NONE_WAITED, Rates()),
+    }
     left_to_other = claimed if behaviour is Behaviour.MOVING else Buttons(up=0b0010)
     assert assignment.claimed_by_others(1, cars) == left_to_other

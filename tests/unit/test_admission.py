@@ -78,7 +78,7 @@ def test_refused_datagrams_are_counted_by_reason() -> None:
         seal(b"x", KEY),
         seal(DATAGRAM[:-1], KEY),
         seal(encode(HEARTBEAT, "lab2"), KEY),
-        seal(DATAGRAM.replace(b"elevator4 ", b"elevator3 "), KEY),
+        seal(DATAGRAM.replace(b"elevator5 ", b"elevator4 "), KEY),
         seal(DATAGRAM, KEY),
     ):
         gate.admit(datagram)

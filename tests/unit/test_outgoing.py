@@ -15,6 +15,7 @@ from elevator.core.model import (
     EVERY_CAR,
     MAX_CARS,
     MAX_FLOORS,
+    NONE_WAITED,
     RATE_MAX,
     Author,
     Button,
@@ -61,7 +62,7 @@ def calls_of(authors: int, live: int = 0) -> Calls:
 
 
 def message(calls: Calls, rates: Rates = RATES, floors: int = 4) -> Heartbeat:
-    return Heartbeat(ME, 0, floors, Car(), Buttons(), 0b11, calls, calls.digest, rates, "1.2.3")
+    return Heartbeat(ME, 0, floors, Car(), Buttons(), 0b11, calls, calls.digest, rates, NONE_WAITED, "1.2.3")
 
 
 def settled(calls: Calls, sequence: int = 1) -> Outgoing:

@@ -12,9 +12,11 @@ from steps import full_entry
 from elevator import __version__
 from elevator.core.messages import Heartbeat
 from elevator.core.model import (
+    AGES,
     EVERY_CAR,
     MAX_CARS,
     MAX_FLOORS,
+    NONE_WAITED,
     RATE_MAX,
     Author,
     Behaviour,
@@ -86,6 +88,7 @@ def heartbeats(draw: st.DrawFn) -> Heartbeat:
         Calls({entry.author: entry for entry in parts}),
         draw(st.integers(0, (1 << 64) - 1)),
         draw(st.one_of(st.none(), st.just(Rates()), st.builds(Rates, rows, rows))),
+        draw(st.tuples(*[st.builds(Buttons, masks, masks)] * AGES)),
         draw(st.from_regex(VERSION, fullmatch=True)),
     )
 
@@ -111,7 +114,8 @@ def test_decoder_caches_never_return_another_heartbeat(first: Heartbeat, second:
 def test_every_button_and_the_highest_rates_survive_a_round_trip(floors: int) -> None:
     full = full_entry(Author(63, COUNT_MAX), floors, COUNT_MAX)
     rates = Rates((RATE_MAX,) * floors, (0,) * (floors - 1) + (RATE_MAX,))
-    heartbeat = evolve(VALID, floors=floors, car=Car(), claims=Buttons(), calls=Calls({full.author: full}), rates=rates)
+    smallest = evolve(VALID, floors=floors, car=Car(), claims=Buttons(), waited=NONE_WAITED)
+    heartbeat = evolve(smallest, calls=Calls({full.author: full}), rates=rates)
     assert decode(encode(heartbeat, "lab"), "lab") == heartbeat
 
 
@@ -156,6 +160,7 @@ def largest(entries: list[Entry]) -> Heartbeat:
         Calls({entry.author: entry for entry in entries}),
         (1 << 64) - 1,
         Rates((RATE_MAX,) * MAX_FLOORS, (RATE_MAX,) * MAX_FLOORS),
+        (Buttons(everything, everything),) * AGES,
         "1.22.333rc4+dev5",
     )
 
@@ -194,6 +199,7 @@ VALID = Heartbeat(
     ),
     0xD1CE,
     Rates((10, 0, 1, RATE_MAX), (0, 0, 0, 1)),
+    (Buttons(3, 6), Buttons(2, 4)),
     "1.22.333rc4+dev5",
 )
 DATAGRAM = encode(VALID, "lab")
@@ -201,7 +207,8 @@ DATAGRAM = encode(VALID, "lab")
 PREFIX = 14
 HEAD = PREFIX
 STATE = HEAD + 17
-VERSION_AT = STATE + 41
+WAITED = STATE + 41
+VERSION_AT = WAITED + 32
 RATES_AT = VERSION_AT + 16
 ENTRY = RATES_AT + 10
 PRESS = ENTRY + 19
@@ -232,12 +239,14 @@ def test_example_of_a_heartbeat_is_valid() -> None:
         (STATE + 2, "b", -1, evolve(VALID, car=evolve(VALID.car, direction=Direction.DOWN))),
         (STATE + 3, "B", 2, evolve(VALID, car=evolve(VALID.car, behaviour=Behaviour.DOOR_OPEN))),
         (STATE + 4, "B", 5, evolve(VALID, car=evolve(VALID.car, fault=Fault.DOOR))),
-        (STATE + 5, "B", 5, evolve(VALID, car=evolve(VALID.car, obstructed=True, announced=False))),
-        (STATE + 5, "B", 4, evolve(VALID, car=evolve(VALID.car, announced=False))),
+        (STATE + 5, "B", 13, evolve(VALID, car=evolve(VALID.car, obstructed=True, announced=False))),
+        (STATE + 5, "B", 12, evolve(VALID, car=evolve(VALID.car, announced=False))),
         (STATE + 6, "Q", 15, evolve(VALID, claims=Buttons(15, 2))),
         (STATE + 14, "Q", 15, evolve(VALID, claims=Buttons(1, 15))),
         (STATE + 22, "Q", (1 << 64) - 1, evolve(VALID, hears=(1 << 64) - 1)),
         (STATE + 30, "Q", (1 << 64) - 1, evolve(VALID, digest=(1 << 64) - 1)),
+        (WAITED, "Q", 15, evolve(VALID, waited=(Buttons(15, 6), Buttons(2, 4)))),
+        (WAITED + 24, "Q", 15, evolve(VALID, waited=(Buttons(3, 6), Buttons(2, 15)))),
     ],
 )
 def test_field_has_its_documented_place_and_bound(at: int, layout: str, value: int, expected: Heartbeat) -> None:
@@ -246,7 +255,7 @@ def test_field_has_its_documented_place_and_bound(at: int, layout: str, value: i
 
 INVALID = {
     "format without a number": changed(0, "10s", b"elevator  "),
-    "later format": changed(0, "10s", b"elevator5 "),
+    "later format": changed(0, "10s", b"elevator6 "),
     "earlier format": changed(0, "10s", b"elevator3 "),
     "group too long": changed(10, "B", 4),
     "group too short": changed(10, "B", 2),
@@ -270,9 +279,10 @@ INVALID = {
     "behaviour 3": changed(STATE + 3, "B", 3),
     "fault 6": changed(STATE + 4, "B", 6),
     "fault 255": changed(STATE + 4, "B", 255),
-    "unknown flag": changed(STATE + 5, "B", 6 + 8),
-    "highest flag": changed(STATE + 5, "B", 6 + 128),
-    "rates without their flag": changed(STATE + 5, "B", 2),
+    "unknown flag": changed(STATE + 5, "B", 14 + 16),
+    "highest flag": changed(STATE + 5, "B", 14 + 128),
+    "rates without their flag": changed(STATE + 5, "B", 10),
+    "long waits without their flag": changed(STATE + 5, "B", 6),
     "up claim above the top floor": changed(STATE + 6, "Q", 16),
     "up claim at floor 63": changed(STATE + 6, "Q", 1 << 63),
     "down claim above the top floor": changed(STATE + 14, "Q", 16),
@@ -284,6 +294,8 @@ INVALID = {
     "rates of one direction": changed(STATE + 39, "H", 5),
     "rates without a length": changed(STATE + 39, "H", 0),
     "rates beyond the end": changed(STATE + 39, "H", 65_535),
+    "long wait above the top floor": changed(WAITED, "Q", 16),
+    "longer wait above the top floor": changed(WAITED + 24, "Q", 16),
     "newline in the version": changed(VERSION_AT + 15, "s", b"\n"),
     "space in the version": changed(VERSION_AT + 3, "s", b" "),
     "NUL in the version": changed(VERSION_AT, "s", b"\0"),
@@ -368,7 +380,7 @@ def test_refusal_names_the_reason() -> None:
     update = "from another version of the program: update all nodes"
     for other in (b"elevator3 2 77 12 0 1\n{}", INVALID["later format"], b"elevator1234 "):
         assert refusal(other, "lab") == update
-    for other in (b"", b"elevator", b"elevator4", b"elevator ", b"elevatorx ", b"elevator12345 ", b"elevator3\n", b"x"):
+    for other in (b"", b"elevator", b"elevator5", b"elevator ", b"elevatorx ", b"elevator12345 ", b"elevator3\n", b"x"):
         assert refusal(other, "lab") == "malformed"
 
 
