@@ -71,14 +71,12 @@ def test_nodes_log_that_their_peers_timed_out_at_100_percent_packet_loss(page: P
     page.wait(lambda: page.scene["loss"] == 0, "the loss was 0 %")
 
 
-def test_passengers_arrive_at_the_requested_rate_and_waits_are_shown(page: Page) -> None:
+def test_passengers_arrive_once_a_rate_is_set_and_their_waits_are_shown(page: Page) -> None:
     page.ask("traffic", rate=600, profile="up")
     page.wait(lambda: page.scene["traffic"] == {"rate": 600, "profile": "up"}, "the traffic was set")
     page.wait(lambda: page.scene["recent"], "a passenger boarded")
     page.ask("traffic", rate=0, profile="lunch")
-    page.wait(
-        lambda: page.scene["waits"]["mean_ms"] > 0 and sum(page.scene["people"]["up"]) >= 0, "waiting times were shown"
-    )
+    page.wait(lambda: page.scene["waits"]["mean_ms"] > 0, "waiting times were shown")
 
 
 @pytest.mark.parametrize(

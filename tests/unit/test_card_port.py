@@ -131,11 +131,12 @@ def test_unplugged_card_is_logged_once_and_gets_all_outputs_when_replugged(bench
     bench.pump(lambda: not bench.answers())
     bench.pump_for(500)
     assert [("lost" in news, "answers" in news) for news in bench.port.news] == [(False, True), (True, False)]
+    bench.built.change(0, evolve(bench.elevator, lamps=Buttons(), indicator=0), bench.built.settle())
     bench.line.plug()
     bench.pump(bench.answers)
     assert len(bench.port.news) == 3
     bench.port.write(wanted)
-    bench.pump(lambda: bench.elevator.indicator == 2)
+    bench.pump(lambda: bench.elevator.lamps == Buttons(up=1) and bench.elevator.indicator == 2)
 
 
 def test_card_with_a_loose_plug_is_logged_only_a_few_times(bench: Bench) -> None:

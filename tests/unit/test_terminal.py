@@ -271,6 +271,10 @@ class Screen:
     def resize(self, width: int, height: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
 
+    def text(self, since: int = 0) -> str:
+        """Return the output after offset *since*, without escape sequences."""
+        return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", self.output[since:].decode(errors="replace"))
+
     def is_restored(self) -> bool:
         """Return whether the program has restored the terminal's screen and settings."""
         return self.output.rfind(LEAVE.encode()) > self.output.rfind(ENTER.encode()) and self.has_original_settings()
@@ -311,9 +315,13 @@ def screen() -> Iterator[Screen]:
 def test_keys_act_on_the_selected_elevator(screen: Screen) -> None:
     screen.type("9")
     screen.until(rb"#>")
-    before = len(screen.output)
+
+    def obstructions() -> list[str]:
+        """Return the obstruction switches of both elevators in the last picture: "v" is on, "^" is off."""
+        return re.findall(r"obstr\.\s+([v^])", screen.text().rpartition("elevator 0")[2])
+
     screen.type("8\t-")
-    screen.until(rb"\S*v\S*", before)
+    screen.until(lambda: obstructions() == ["^", "v"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
@@ -371,8 +379,7 @@ def test_resizing_redraws_the_picture(screen: Screen) -> None:
     before = len(screen.output)
     screen.type("\t")
     screen.until(rb"elevators 1 to 1 of 2.*\x1b\[J", before)
-    picture = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.output[before:].decode())
-    assert all(cell_len(line) < 60 for line in re.split(r"[\r\n]+", picture))
+    assert all(cell_len(line) < 60 for line in re.split(r"[\r\n]+", screen.text(before)))
 
 
 def test_program_ends_when_the_terminal_closes(screen: Screen) -> None:
