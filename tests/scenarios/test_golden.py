@@ -3,9 +3,10 @@
 `just golden` rewrites the transcripts in golden/. Review each difference as a change of the program's behaviour. The
 judges of the simulated world check each scenario while it runs. At the end, they check that every call was served.
 
-A transcript lists what a bystander sees: buttons, lamps, doors and motors. It adds two things from each node's log:
-which nodes are alive and which cars are out of service. Times are in seconds. A panel is swept every 10 ms, and a
-datagram takes 1 ms. The startup is always the same and is left out.
+A transcript lists the faults, and what a bystander sees: buttons, lamps, doors, motors and floors. From each node's
+log, it adds which nodes are alive, which cars are out of service, which direction an open door announces, and which
+nodes have the same id. Times are in seconds. A panel is swept every 10 ms, and a datagram takes 1 ms. The startup is
+always the same and is left out.
 """
 
 import difflib
@@ -32,7 +33,8 @@ SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""Golden transcripts show a line about a car or node only if it begins with these words. They show all other lines."""
+"""Golden transcripts show a line about a car or node only if it begins with one of these words. They show all other
+lines."""
 
 
 class Scenario(NamedTuple):
@@ -76,10 +78,10 @@ SCENARIOS = {
         floors=6,
     ),
     "obstruction": Scenario(
-        "The door of car 0 is blocked while a cab call and a hall call are still waiting. 0.3 s after the dwell time "
-        "the car goes out of service, and another car takes the hall call. The same happens to a later call from the "
-        "floor where the blocked car stands. The cab call waits for its own car, which keeps its door open for "
-        "another full dwell time after the obstruction clears.",
+        "The door of car 0 is blocked. The car still has a cab call to serve, and a hall call arrives. 0.3 s after the "
+        "dwell time the car goes out of service, and another car takes the hall call. The same happens to a later call "
+        "from the floor where the blocked car stands. The cab call waits for its own car, which keeps its door open "
+        "for another full dwell time after the obstruction clears.",
         rules=pytest.mark.rule("G3", "D2"),
         at=(0, 3, 3),
         ends_ms=20_000,
@@ -87,8 +89,8 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.OBSTRUCT, 2200, 16_000, target=0),),
     ),
     "blackout": Scenario(
-        "All three nodes die at once, with two hall lamps and two cab lamps lit and cars between floors. One second "
-        "later they start again from their records. No lamp changes, and every call is served.",
+        "All three nodes die at once. Two hall calls and two cab calls are lit, and two cars are between floors. One "
+        "second later the nodes start again from their records. Every lamp stays lit until its call is served.",
         rules=pytest.mark.rule("G1", "G2", "L4"),
         at=(0, 0, 3),
         ends_ms=12_000,
@@ -108,8 +110,8 @@ SCENARIOS = {
     "both_directions": Scenario(
         "The up and down buttons at floor 1 are both pressed. The car announces up and clears only the up call. The "
         "passenger presses no cab button, so the car announces down and keeps its door open for another 3 s. The "
-        "second time the passenger does go up: the car takes the passenger there first and then returns for the down "
-        "call.",
+        "second time, the passenger presses the cab button for floor 3. The car goes there first and then returns for "
+        "the down call.",
         rules=pytest.mark.rule("C2", "C3"),
         at=(0,),
         ends_ms=22_000,
@@ -139,9 +141,9 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.DUPLICATE_ID, 1000, 16_000, target=1),),
     ),
     "freeze": Scenario(
-        "Node 0 is frozen while its car moves up to serve a hall call and a cab call. The motor keeps running. The "
-        "other cars take the hall call. When node 0 continues, it stops its car, listens for 0.3 s, searches for a "
-        "floor, and serves its cab call.",
+        "Node 0 is frozen while its car moves up to serve a hall call and a cab call. The motor keeps running. Another "
+        "car takes the hall call. When node 0 continues, it stops its car, listens for 0.3 s, searches for a floor, "
+        "and serves its cab call.",
         rules=pytest.mark.rule("G2", "C10"),
         at=(0, 3, 3),
         ends_ms=8000,
