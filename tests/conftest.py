@@ -1,12 +1,12 @@
 """Settings for all tests.
 
-- Hypothesis has no deadline, because the machine may be busy with other work, and few examples, because it draws new
-  ones in each run.
-- The tests of a file that uses lab.py run in one xdist process, one after the other. More concurrent labs would slow
-  each other down and could choose the same ports.
+- Hypothesis has no deadline, because the machine may be busy. It tries only a few examples, because each run draws new
+  ones.
+- The tests of a file that starts labs or demos (lab.py) run in one xdist process, one after the other. More concurrent
+  labs would slow each other down and could choose the same ports.
 - Tests in system/ without the mark "quick" get the mark "slow".
 - Tests in world/ run first. Some take long, and would leave all cores but one idle if they began last.
-- SIGINT has its default effect. A shell ignores it for programs in the background, and their children inherit that.
+- SIGINT has its default effect. A shell starts background programs with SIGINT ignored, and child processes inherit it.
 """
 
 import gc

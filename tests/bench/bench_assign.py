@@ -5,8 +5,8 @@
 Each time is for one call from Python: the fastest of RUNS calls with the same input. A figure is the median over random
 inputs from a fixed seed, or their slowest if its heading says so.
 
-The official program is the course's hall_request_assigner. Its times, without its start, are from another machine and
-other inputs. So the ratios show only orders of magnitude.
+The official program is the course's hall_request_assigner. Its times exclude its start, and were measured on another
+machine with other inputs. So the ratios show only orders of magnitude.
 
 The benchmark also measures the `assign` command of the binary PROGRAM.
 """

@@ -154,7 +154,7 @@ def open_sender(number: int) -> socket.socket:
 
 
 def large(number: int) -> list[bytes]:
-    """Make 64 datagrams with a valid seal. Each has every call of one author and ends with an invalid byte."""
+    """Make 64 datagrams with a valid seal. Each contains every call of one author and ends with an invalid byte."""
     head, _, rest = LARGE.partition(NEWEST.to_bytes(8, "big"))
     return [seal(head + (NEWEST + number + each).to_bytes(8, "big") + rest, NO_KEY) for each in range(64)]
 

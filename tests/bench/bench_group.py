@@ -27,7 +27,7 @@ NAMES = ("lamps", "kill", "motor", "freeze", "rest", "loss30", "loss50", "loss70
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure a group of three nodes.")
+    parser = argparse.ArgumentParser(description="Measure a group of three nodes, and the simulated elevator.")
     parser.add_argument("--rounds", type=int, default=3, help="number of runs of each test; default: 3")
     rounds = parser.parse_args().rounds
     port = free_port(socket.SOCK_STREAM, 3)
@@ -35,8 +35,8 @@ def main() -> int:
     with subprocess.Popen(sim, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()  # The simulator listens once it has printed this line.
-        sweeps(port, 200)
-        single(port, 50)
+        measure_sweeps(port, 200)
+        measure_replies(port, 50)
         process.terminate()
     if why_not := obstacle():
         print(f"{why_not}\nThe tests that need a network are skipped.", file=sys.stderr)
@@ -46,7 +46,7 @@ def main() -> int:
     subject = Subject([*PROGRAM, *options], os.environ)
     for name in NAMES:
         if not why_not or not TESTS[name].needs_network:
-            figures(name, subject, rounds, not why_not)
+            print_figures(name, subject, rounds, not why_not)
     return 0
 
 
@@ -57,7 +57,7 @@ def report(what: str, values: list[float], unit: str) -> None:
     )
 
 
-def figures(name: str, subject: Subject, rounds: int, has_network: bool) -> None:
+def print_figures(name: str, subject: Subject, rounds: int, has_network: bool) -> None:
     """Run the test *name* of the exam with *rounds* seeds, and print its figures."""
     found: dict[tuple[str, str], list[float]] = {}
     for seed in range(rounds):
@@ -72,7 +72,7 @@ def now_ms() -> float:
     return time.monotonic_ns() / 1e6
 
 
-def sweeps(port: int, rounds: int) -> None:
+def measure_sweeps(port: int, rounds: int) -> None:
     """Measure the time of a sweep of 4 floors with ElevatorServer, the client in the nodes."""
     server = ElevatorServer("127.0.0.1", port, FLOORS)
     took: list[float] = []
@@ -90,7 +90,7 @@ def sweeps(port: int, rounds: int) -> None:
     report("sweep of 4 floors answered", took, "ms")
 
 
-def single(port: int, rounds: int) -> None:
+def measure_replies(port: int, rounds: int) -> None:
     """Send a write and a read; measure the time to the reply, with and without TCP_NODELAY."""
     for how, no_delay in (("with TCP_NODELAY", 1), ("without TCP_NODELAY", 0)):
         with socket.create_connection(("127.0.0.1", port)) as client:

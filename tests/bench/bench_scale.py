@@ -2,8 +2,9 @@
 
 For each size of the group it prints one column:
 
-1. *Datagrams.* Their sizes and rates in a group without changes. These figures are exact.
-2. *One heartbeat.* The CPU time from a received datagram to the end of the turn. The assignment has a row of its own,
+1. *Datagrams.* Their sizes and rates in an idle group, and the size of a heartbeat with a press. These figures are
+   exact.
+2. *One heartbeat.* The time from a received datagram to the end of the turn. The assignment has a row of its own,
    because a node in a large group computes it at most every 100 ms.
 3. *A press in the simulated world.* The virtual time until the lamp is lit, and the heartbeats per node during this
    time. A cell is empty if its run takes longer than WORLD_S.
@@ -211,11 +212,11 @@ def size_figures(cars: int, floors: int) -> Figures:
     }
 
 
-# The CPU time of one heartbeat
+# The time to process one heartbeat
 
 
 @define
-class Ports:
+class Devices:
     """A fake disk, network and panel for node 0. They store the last record and ignore the rest."""
 
     record: Record | None = None
@@ -237,7 +238,7 @@ class Reader:
     authors: list[Author]
     node: Node
     admission: Admission = field(factory=lambda: Admission(GROUP))
-    ports: Ports = field(factory=Ports)
+    devices: Devices = field(factory=Devices)
     inputs: Inputs = Inputs(floor=0, confirmed=Confirmed(door_open=False, motor_stopped=True))
     now_ms: int = 0
     sequence: int = 1
@@ -253,8 +254,8 @@ class Reader:
         admitted = [self.admission.admit(each) for each in datagrams]
         heartbeats = tuple([each for each in admitted if each is not None])
         tick = Tick(self.now_ms, self.inputs, heartbeats, recorded)
-        ports = self.ports
-        return turn(node, tick, lambda: (self.now_ms, self.inputs), ports, ports, ports)
+        devices = self.devices
+        return turn(node, tick, lambda: (self.now_ms, self.inputs), devices, devices, devices)
 
     def median_us(self, node: Node, make: Callable[[int], bytes], prepare: Callable[[], None] | None = None) -> float:
         """Return the median time to read one datagram. Each measurement starts with the same state of *node*."""
@@ -279,7 +280,7 @@ def reading_node(cars: int, floors: int) -> Reader:
         reader.now_ms += HEARTBEAT_MS // 2
         datagrams = [reader.seal_next(author, rates=fleet.rates(floors)) for author in authors[1:]]
         reader.node = reader.read(reader.node, *datagrams, recorded=recorded)
-        recorded = None if reader.ports.record is None else reader.ports.record.calls
+        recorded = None if reader.devices.record is None else reader.devices.record.calls
     reader.now_ms += 1
     assert reader.node.drive.behaviour is Behaviour.MOVING, "node 0 must drive to its first call"
     return reader

@@ -5,9 +5,9 @@
 - The calls of the group are counters that only grow (class Calls). Merging takes the larger counter. So lost, repeated,
   late and replayed datagrams do no harm, and the parts of a split group merge without losing a call.
 - A node writes its calls to the disk before it sends or shows them.
-- A lamp lights once all live peers have acknowledged the call. Then it is on all their disks.
-- The car with the lowest cost claims a hall call, and keeps its claim until it serves the call, goes out of service or
-  dies.
+- A lamp lights once all live peers have acknowledged the call. Then the call is on all their disks.
+- The car with the lowest cost claims a hall call. It keeps its claim until it serves the call, goes out of service or
+  dies, or until a car with a lower id claims the call too.
 
 To test the exam, the option --broken adds a mistake. Each mistake is a condition on `broken`, in the place where a
 programmer would make it. variants.py lists them all.
@@ -181,7 +181,7 @@ class Panel:
         self.sweep = b"".join(map(bytes, reads))
 
     def read(self) -> Inputs | None:
-        """Return all inputs. Return None if there is no server; the next call connects again."""
+        """Return all inputs; None if there is no server, or if its reply is late. If necessary, connect first."""
         began = time.monotonic()
         try:
             if self.server is None:
@@ -268,7 +268,7 @@ class Mistakes:
     readings: list[int | None] = field(default_factory=list)
     """All readings of the floor sensor."""
     punctual_at: float = 0.0
-    """When the output that changes too late last had to have its old value."""
+    """The last time at which the late output (LATE_MISTAKES) was still right to keep its old value."""
     sent: list[int] = field(default_factory=list)
     """The counters in the last heartbeat."""
     commands: list[Call] = field(default_factory=list)

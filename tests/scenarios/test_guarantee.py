@@ -1,4 +1,4 @@
-"""The guarantee: the call of a lit lamp is served after any failures."""
+"""The guarantee: a call whose lamp is lit is served, whatever fails, and other cars take over soon."""
 
 import pytest
 from attrs import evolve

@@ -1,6 +1,6 @@
 """The page in a real browser: headless chromium. `just test-page` runs these tests.
 
-The tests find elements by accessible name, so a missing name fails a test. Screenshots are stored in .cache/page/.
+The tests find most elements by accessible name, so a missing name fails a test. Screenshots are stored in .cache/page/.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab import FORBIDDEN, PATIENCE_S, PROGRAM, demo, free_port
+from lab import PATIENCE_S, PROGRAM, WITHOUT_NAMESPACES, demo, free_port
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
@@ -278,7 +278,7 @@ def test_page_of_other_controllers_lacks_what_only_nodes_report(browser: webdriv
         browser.find_element(By.ID, "mend").click()
         page.wait(lambda: all(page.condition(car) in AT_WORK for car in CARS), "all controllers were back")
     ports = str(free_port(socket.SOCK_STREAM, len(CARS)))
-    with demo("--rate", "0", "--port", ports, "--", *command, prefix=FORBIDDEN) as (_, address):
+    with demo("--rate", "0", "--port", ports, "--", *command, prefix=WITHOUT_NAMESPACES) as (_, address):
         browser.get(address)
         page.wait(lambda: page.condition(0) in AT_WORK, "the cars were ready")
         assert page.named("Kill controller, car 0").is_displayed()

@@ -65,10 +65,10 @@ def test_group_changes_its_key_node_by_node(tmp_path: Path) -> None:
         assert group.misbehaviour() == 0
 
 
-def forged(group: str, counter: int, key: bytes) -> bytes:
+def forged(group: str, sequence: int, key: bytes) -> bytes:
     author = Author(5, 9)
     calls = press(Calls(), author, Call(Button.UP, 2, EVERY_CAR))
-    heartbeat = Heartbeat(author, counter, 4, Car(), Buttons(), 1, calls, calls.digest)
+    heartbeat = Heartbeat(author, sequence, 4, Car(), Buttons(), 1, calls, calls.digest)
     return seal(encode(heartbeat, group), key)
 
 
@@ -76,9 +76,9 @@ def forged(group: str, counter: int, key: bytes) -> bytes:
 def test_forged_calls_light_no_lamp(tmp_path: Path) -> None:
     keygen([str(tmp_path / "key")])
     with lab(tmp_path, cars=1, more=("--key-file", str(tmp_path / "key"))) as group, attacker_of(group) as attacker:
-        for counter in range(1, 60):
+        for sequence in range(1, 60):
             for key in (NO_KEY, OLD):
-                attacker.sendto(forged("lab", counter, key), (BROADCAST, group.net_port))
+                attacker.sendto(forged("lab", sequence, key), (BROADCAST, group.net_port))
             group.run(0.02)
         group.wait_for(0, "dropped a datagram: sealed without a key")
         group.wait_for(0, "dropped a datagram: sealed with another key, or damaged")
@@ -117,7 +117,7 @@ def test_replay_does_not_revive_a_dead_node(tmp_path: Path, keyed: bool) -> None
 
 
 def small(number: int) -> list[bytes]:
-    return [forged("another", number + counter, NO_KEY) for counter in range(1, 200)]
+    return [forged("another", number + sequence, NO_KEY) for sequence in range(1, 200)]
 
 
 @contextmanager

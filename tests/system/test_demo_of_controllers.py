@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from lab import FORBIDDEN, PATIENCE_S, PROGRAM, demo, free_port
+from lab import PATIENCE_S, PROGRAM, WITHOUT_NAMESPACES, demo, free_port
 from page_client import CARS, FLOORS, Page, children_of, open_page
 
 from elevator.exam.sandbox import obstacle
@@ -127,11 +127,11 @@ def test_controller_that_exits_by_itself_is_reported() -> None:
 
 def test_without_namespaces_the_page_offers_no_network_faults() -> None:
     """The controllers then run on this machine's own network."""
-    if subprocess.run([*FORBIDDEN, "true"], check=False).returncode:
+    if subprocess.run([*WITHOUT_NAMESPACES, "true"], check=False).returncode:
         pytest.skip("cannot create a user namespace")
     where = ("--net-port", str(free_port(socket.SOCK_DGRAM)), "--broadcast", LOOPBACK)
     options = (*OPTIONS, "--port", str(free_port(socket.SOCK_STREAM, len(CARS))), "--", *CONTROLLER, *where)
-    with demo(*options, prefix=FORBIDDEN) as (process, address), open_page(address) as page:
+    with demo(*options, prefix=WITHOUT_NAMESPACES) as (process, address), open_page(address) as page:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("cannot create network namespaces")
         wait_until_ready(page)

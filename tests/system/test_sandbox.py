@@ -1,4 +1,7 @@
-"""Hosts in real network namespaces, and the switch between them. Each test runs in a child process, a sandbox."""
+"""Hosts in real network namespaces, and the switch between them.
+
+The tests run in child processes, because a process cannot return from a namespace that it has entered as a sandbox.
+"""
 
 import ctypes
 import fcntl
@@ -62,7 +65,7 @@ def in_child(function: Callable[[], None], user: int | None = None) -> None:
             function()
         except pytest.skip.Exception as skip:
             os.write(theirs, f"{SKIPPED}{skip}".encode())
-        except BaseException:  # noqa: BLE001  # Whatever it is, the parent reports it.
+        except BaseException:  # noqa: BLE001  # The parent reports every error.
             os.write(theirs, traceback.format_exc().encode())
         finally:
             os._exit(0)
@@ -118,15 +121,15 @@ class Bench:
             assert time.monotonic() < end, "timed out"
             self.turn(0.01)
 
-    def port(self, host: int) -> "Port":
+    def open_socket(self, host: int) -> "HostSocket":
         with self.hosts[host].entered():
-            return Port(self, host)
+            return HostSocket(self, host)
 
-    def ports(self) -> list["Port"]:
-        return [self.port(host) for host in range(len(self.hosts))]
+    def open_sockets(self) -> list["HostSocket"]:
+        return [self.open_socket(host) for host in range(len(self.hosts))]
 
 
-class Port:
+class HostSocket:
     """A UDP socket on a host, like that of a controller."""
 
     def __init__(self, bench: Bench, host: int) -> None:
@@ -179,18 +182,18 @@ def has_carrier(host: Host) -> bool:
 @sandboxed
 def test_datagrams_reach_other_hosts() -> None:
     with opened(3) as bench:
-        ports = bench.ports()
-        ports[0].send(b"to all")
-        for port in ports:
-            port.expect(b"to all")
-        ports[1].send(b"to one", bench.hosts[2].address)
-        ports[2].expect(b"to all", b"to one")
-        ports[2].send(b"directed", "10.20.0.255")
-        ports[0].expect(b"to all", b"directed")
-        ports[1].expect(b"to all", b"directed")
-        ports[0].send(bytes(20_000))
-        ports[2].expect(b"to all", b"to one", b"directed", bytes(20_000))
-        assert ports[2].received[0] == (b"to all", bench.hosts[0].address)
+        sockets = bench.open_sockets()
+        sockets[0].send(b"to all")
+        for each in sockets:
+            each.expect(b"to all")
+        sockets[1].send(b"to one", bench.hosts[2].address)
+        sockets[2].expect(b"to all", b"to one")
+        sockets[2].send(b"directed", "10.20.0.255")
+        sockets[0].expect(b"to all", b"directed")
+        sockets[1].expect(b"to all", b"directed")
+        sockets[0].send(bytes(20_000))
+        sockets[2].expect(b"to all", b"to one", b"directed", bytes(20_000))
+        assert sockets[2].received[0] == (b"to all", bench.hosts[0].address)
         assert bench.switch.ports == {PORT: 4}
         assert bench.switch.datagrams == [1 + 14, 1, 1]
         assert bench.switch.sent_bytes[1:] == [28 + 6, 28 + 8]
@@ -239,61 +242,61 @@ def start(host: Host, source: str) -> subprocess.Popen[str]:
 @sandboxed
 def test_impairments_apply_to_programs() -> None:
     with opened(3) as bench:
-        ports, switch = bench.ports(), bench.switch
+        sockets, switch = bench.open_sockets(), bench.switch
         switch.loss = 1.0
-        ports[0].send_and_forward(b"lost")
+        sockets[0].send_and_forward(b"lost")
         switch.loss, switch.groups = 0.0, [{0, 1}, {2}]
-        ports[0].send_and_forward(b"cut")
+        sockets[0].send_and_forward(b"cut")
         switch.groups, switch.duplicate = None, 1.0
-        ports[0].send_and_forward(b"twice")
+        sockets[0].send_and_forward(b"twice")
         switch.duplicate, switch.delay_ms = 0.0, (100, 100)
-        ports[0].send_and_forward(b"late")
-        assert b"late" not in ports[1].read()
-        ports[1].expect(b"cut", b"twice", b"twice", b"late")
-        ports[2].expect(b"twice", b"twice", b"late")
+        sockets[0].send_and_forward(b"late")
+        assert b"late" not in sockets[1].read()
+        sockets[1].expect(b"cut", b"twice", b"twice", b"late")
+        sockets[2].expect(b"twice", b"twice", b"late")
         switch.heal()
         switch.damage = 1.0
-        ports[0].send(b"damage")
-        bench.wait(lambda: len(ports[2].read()) == 4)
-        assert ports[2].received[-1][0] != b"damage"
+        sockets[0].send(b"damage")
+        bench.wait(lambda: len(sockets[2].read()) == 4)
+        assert sockets[2].received[-1][0] != b"damage"
 
 
 @sandboxed
 def test_unplugged_host_has_no_carrier_until_it_is_plugged_in_again() -> None:
     with opened(2) as bench:
-        ports = bench.ports()
+        sockets = bench.open_sockets()
         bench.switch.plug(0, False)
         bench.wait(lambda: not has_carrier(bench.hosts[0]))
         assert has_carrier(bench.hosts[1])
-        ports[1].send_and_forward(b"unplugged")
+        sockets[1].send_and_forward(b"unplugged")
         bench.switch.plug(0, True)
         bench.wait(lambda: has_carrier(bench.hosts[0]))
         # The kernel may drop the first frames after it has seen the carrier.
         repeated = iter(range(1000))
 
         def is_reached() -> bool:
-            ports[1].send(b"%d" % next(repeated))
-            return bool(ports[0].read())
+            sockets[1].send(b"%d" % next(repeated))
+            return bool(sockets[0].read())
 
         bench.wait(is_reached)
-        ports[0].send(b"back")
-        bench.wait(lambda: b"back" in ports[1].read())
-        assert b"unplugged" not in ports[0].read()
+        sockets[0].send(b"back")
+        bench.wait(lambda: b"back" in sockets[1].read())
+        assert b"unplugged" not in sockets[0].read()
 
 
 @sandboxed
 def test_replayed_and_injected_datagrams_reach_a_host() -> None:
     with opened(2) as bench:
-        ports = bench.ports()
-        ports[0].send(b"original")
-        ports[1].expect(b"original")
+        sockets = bench.open_sockets()
+        sockets[0].send(b"original")
+        sockets[1].expect(b"original")
         bench.switch.replay(bench.switch.capture)
-        ports[1].expect(b"original", b"original")
+        sockets[1].expect(b"original", b"original")
         bench.switch.inject(1, b"garbage", PORT)
         bench.switch.inject(1, bytes(PAYLOAD_MAX), PORT, source_port=9)
-        ports[1].expect(b"original", b"original", b"garbage", bytes(PAYLOAD_MAX))
-        assert {address for _, address in ports[1].received} == {bench.hosts[0].address}
-        ports[0].expect(b"original")
+        sockets[1].expect(b"original", b"original", b"garbage", bytes(PAYLOAD_MAX))
+        assert {address for _, address in sockets[1].received} == {bench.hosts[0].address}
+        sockets[0].expect(b"original")
 
 
 @sandboxed
@@ -379,11 +382,11 @@ def test_failure_to_open_one_host_closes_the_others() -> None:
 @sandboxed
 def test_frames_that_the_bench_missed_are_counted() -> None:
     with opened(2) as bench:
-        port = bench.port(0)
+        flooding = bench.open_socket(0)
         bench.hosts[0].frames.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
         assert bench.hosts[0].missed() == 0
         for _ in range(100):
-            port.send(b"flood")
+            flooding.send(b"flood")
         assert bench.hosts[0].missed() > 0
         assert bench.hosts[0].missed() == 0
 
@@ -415,9 +418,9 @@ def test_user_without_root_can_open_hosts() -> None:
             pytest.skip(reason)
         with opened(2) as bench:
             assert (os.getuid(), os.getgid()) == (NOBODY, NOBODY)
-            ports = bench.ports()
-            ports[0].send(b"hello")
-            ports[1].expect(b"hello")
+            sockets = bench.open_sockets()
+            sockets[0].send(b"hello")
+            sockets[1].expect(b"hello")
             bench.switch.plug(1, False)
             bench.wait(lambda: not has_carrier(bench.hosts[1]))
             with bench.hosts[0].entered():

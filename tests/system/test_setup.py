@@ -148,7 +148,10 @@ def test_all_missing_prerequisites_are_reported_at_once(bare: Path) -> None:
 
 
 class Checkout:
-    """The setup scripts, in a folder with a space in its name. PATH has basic tools, and a fake compiler and Python."""
+    """The setup scripts, in a folder with a space in its name.
+
+    PATH leads only to basic tools, a fake compiler and a fake Python.
+    """
 
     def __init__(self, programs: Path) -> None:
         self.root = programs.parent / "my checkout"

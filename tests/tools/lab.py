@@ -42,7 +42,7 @@ PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable
 """The command that starts the program under test. The environment variable ELEVATOR_PROGRAM overrides it."""
 PATIENCE_S = 40.0
 """The timeout of every wait."""
-FORBIDDEN = (
+WITHOUT_NAMESPACES = (
     *("unshare", "--user", "--map-root-user", "sh", "-c"),
     'echo 0 >/proc/sys/user/max_net_namespaces && exec "$@"',
     "sh",
@@ -83,7 +83,7 @@ class Lab(ControllerGroup):
         options: Sequence[str],
         hosts: Sequence[Namespace | None],
     ) -> None:
-        """Keep records and logs in *directory*. *options* are arguments of all nodes. *hosts* has each node's host."""
+        """Keep records and logs in *directory*. *options* are arguments of all nodes. *hosts* are the nodes' hosts."""
         self.directory = directory
         self.net_port = net_port
         self._options = options
@@ -287,7 +287,7 @@ def demo(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[tuple[subproce
 
 @frozen
 class Watch:
-    """`elevator watch --json`, run beside a group."""
+    """A running `elevator watch --json`."""
 
     process: subprocess.Popen[str]
     output: Path
@@ -338,7 +338,7 @@ def lab(
     If *start* is true, start a node for each elevator and wait until all nodes are ready. *more* are additional
     arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers. *net_port* is
     the UDP port of the group; default: a free port. *broadcast* is the nodes' --broadcast; None: no such option.
-    *hosts* has the host of each car's server and node; default: this process's host for all *cars*.
+    *hosts* are the hosts of the cars, each for a server and a node; default: this process's host for all *cars*.
     """
     places: Sequence[Namespace | None] = hosts or [None] * cars
     cars = len(places)

@@ -247,7 +247,7 @@ def move(building: Building, car: Car) -> None:
         car.floor += car.direction
         car.clock_us += building.travel_us
     elif view.here():
-        clear(building, car, view)  # The stop clears requests in the previous direction, which *view* still has.
+        clear(building, car, view)  # The stop clears requests in the previous direction, which *view* still contains.
         car.clock_us += building.door_us
         car.behaviour = "doorOpen"
     else:

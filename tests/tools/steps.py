@@ -43,7 +43,7 @@ UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
 NO_PARKING, SPREAD, LOBBY = Policy(park=Park.NONE), Policy(park=Park.SPREAD), Policy(park=Park.LOBBY)
 PRESS_MS = 200
 LOG_MS = 100
-"""Update the log of each car at least this often."""
+"""The log of each car is updated at least this often."""
 
 
 def make_calls(live: Mapping[Dot, Call], seen: Mapping[Author, int]) -> Calls:

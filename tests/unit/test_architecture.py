@@ -58,9 +58,9 @@ OUTSIDE = {
     "exam.frames": "socket",
     "exam.switch": "selectors socket",
 }
-"""The modules that use the operating system, with their imports from WORLD. The package cli is exempt."""
+"""The modules that use the operating system, with their imports from OS_MODULES. The package cli is exempt."""
 
-WORLD = (
+OS_MODULES = (
     "asyncio curses datetime fcntl http mmap multiprocessing os pty rich secrets select selectors serial shutil signal"
     " socket socketserver sqlite3 subprocess tempfile termios threading time tty urllib uuid websockets"
 )
@@ -137,7 +137,7 @@ def test_imports_have_no_cycle() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_listed_modules_use_the_operating_system(module: str) -> None:
-    used = {name.split(".")[0] for name in imports(SOURCES[module])} & set(WORLD.split())
+    used = {name.split(".")[0] for name in imports(SOURCES[module])} & set(OS_MODULES.split())
     if package_of(module) != "cli":
         assert used == set(OUTSIDE.get(module, "").split())
 

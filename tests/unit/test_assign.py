@@ -25,9 +25,9 @@ from elevator.cli.assign_help import DIFFERENCES, USAGE
 
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
-CALLS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
+ORIGINALS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
 """Recorded runs of the original: arguments, exit status and the first OUTPUT_BYTES bytes of the output. If only the
-original rejects the input, "differences" lists the reasons, which are keys of DIFFERENCES."""
+original rejects the input, "differences" lists the reasons: keys of DIFFERENCES."""
 OUTPUT_BYTES = 400
 REJECTS = [json.loads(line) for line in (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines()]
 
@@ -103,26 +103,26 @@ def as_recorded(output: str) -> str:
     return re.sub(r"\\(u[0-9a-f]{4}|.)", escape, text).replace("/", "\\/").replace("\x7f", "\\u007F")
 
 
-@pytest.mark.parametrize("call", [pytest.param(call, id=str(number)) for number, call in enumerate(CALLS)])
-def test_recorded_command_gets_the_answer_of_the_original(call: dict[str, Any]) -> None:
-    status, output, errors = ask(call["args"], call.get("stdin", ""))
-    if "differences" in call:
-        assert set(call["differences"]) <= set(DIFFERENCES)
-        assert (status, call["status"]) == (0, 1), "this difference no longer exists"
-    elif call["status"]:
+@pytest.mark.parametrize("original", [pytest.param(each, id=str(number)) for number, each in enumerate(ORIGINALS)])
+def test_recorded_command_gets_the_answer_of_the_original(original: dict[str, Any]) -> None:
+    status, output, errors = ask(original["args"], original.get("stdin", ""))
+    if "differences" in original:
+        assert set(original["differences"]) <= set(DIFFERENCES)
+        assert (status, original["status"]) == (0, 1), "this difference no longer exists"
+    elif original["status"]:
         assert (status, output, errors.count("\n")) == (1, "", 1)
     else:
-        recorded = call["output"].rstrip("\ufffd")  # The cut after OUTPUT_BYTES may split a character.
+        recorded = original["output"].rstrip("\ufffd")  # The cut after OUTPUT_BYTES may split a character.
         ours = as_recorded(output)
         assert (status, errors) == (0, "")
         assert ours == recorded or (len(ours.encode()) > OUTPUT_BYTES and ours.startswith(recorded))
 
 
-def test_each_difference_is_in_a_recorded_command_or_listed_here() -> None:
-    """Other tests show the differences that are listed here."""
-    shown = {name for call in CALLS for name in call.get("differences", [])}
+def test_each_difference_is_shown_by_a_recorded_command_or_by_another_test() -> None:
+    shown = {name for original in ORIGINALS for name in original.get("differences", [])}
     assert shown == {"final newline", "white space", "surrogates"}
-    assert set(DIFFERENCES) == shown | {"size", "empty id", "output", "options"}
+    shown_by_other_tests = {"size", "empty id", "output", "options"}
+    assert set(DIFFERENCES) == shown | shown_by_other_tests
 
 
 def test_help_explains_each_difference() -> None:
@@ -152,7 +152,8 @@ def test_assignment_that_does_not_end_is_stopped_with_an_error() -> None:
 
 
 def test_some_outputs_are_formatted_unlike_those_of_the_original() -> None:
-    outputs = [(ask(call["args"], call.get("stdin", ""))[1], call["output"]) for call in CALLS if not call["status"]]
+    answered = [original for original in ORIGINALS if not original["status"]]
+    outputs = [(ask(each["args"], each.get("stdin", ""))[1], each["output"]) for each in answered]
     assert any(ours[:50] != recorded[:50] for ours, recorded in outputs)
 
 
@@ -210,7 +211,7 @@ def test_options_are_parsed_as_the_original_parses_them(words: list[str], option
     assert (command.options, command.input) == (options, text)
 
 
-def test_help_is_no_option_after_a_double_dash_or_as_a_value() -> None:
+def test_help_after_a_double_dash_or_as_a_value_is_not_an_option() -> None:
     assert read_arguments(["-h"]).help
     assert not read_arguments(["--", "--help"]).help
     assert read_arguments(["-i", "--help"]) == (Options(), "--help", False, "", False)
@@ -336,7 +337,7 @@ def test_only_a_newline_ends_a_line_of_standard_input() -> None:
     assert ask(["--jsonl"], text.replace(",", ",\r") + "\r\n" + text) == (0, expected[1] * 2, "")
 
 
-def test_last_character_of_standard_input_is_dropped_if_the_rest_is_valid() -> None:
+def test_last_character_of_standard_input_is_dropped_if_only_the_rest_is_valid() -> None:
     # The original always drops the last character. `elevator assign` first tries the complete line.
     text = with_floor("1")
     assert ask([], text + ",") == ask([], text) == ask([], text + "\n")

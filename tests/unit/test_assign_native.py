@@ -40,7 +40,7 @@ def test_answers_equal_those_of_the_official_program(assign: Assigner, vectors: 
         answer = assign(vector["input"], vector["args"])
         if vector["args"].get("includeCab", False):
             answer = reference.with_cab(vector["input"], answer)
-        assert answer == vector["output"], f"another answer than in line {number} of the recorded answers"
+        assert answer == vector["output"], f"line {number} of the recorded answers differs"
 
 
 def test_recorded_answers_cover_all_modes(vectors: list[Vector]) -> None:
@@ -207,8 +207,8 @@ def test_assigner_agrees_with_model_for_negative_and_huge_durations(door_ms: int
         assert native(given, args) == reference.assign(given, args)
 
 
-def test_clocks_that_overflow_wrap_around() -> None:
-    """Clocks have 64 bits and count in units of 100 ns. After an overflow, each call still goes to one car."""
+def test_each_call_is_assigned_to_one_car_although_clocks_overflow() -> None:
+    """The clocks of the simulated cars have 64 bits and count in units of 100 ns. They wrap around."""
     everything = 2**1024 - 1
     for durations in ((2**31 - 1, 2**31 - 1), (-(2**31), 2**31 - 1)):
         shares = _assign.reference(1024, everything, everything, [(0, 0, 0, everything)] * 2, *durations)

@@ -251,7 +251,7 @@ def test_result_does_not_depend_on_how_messages_are_grouped(
 
 @contextmanager
 def running(building: Building) -> Iterator[Building]:
-    """Run *building* in a thread during the block. Then fail if the thread raised an error."""
+    """Run *building* in a thread during the block, then close it. Fail if the thread raised an error."""
     ended = threading.Event()
     errors: list[BaseException] = []
 
@@ -772,7 +772,7 @@ BAD_LINES = [
         (b'{"do": "press", "car": 0, "floor": 1}', "required field missing @ press.button"),
     ],
 )
-def test_error_for_an_invalid_control_request_names_the_value_that_is_expected(line: bytes, error: str) -> None:
+def test_error_for_an_invalid_control_request_names_the_expected_value(line: bytes, error: str) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         assert json.loads(answer(building, line)) == {"error": error}

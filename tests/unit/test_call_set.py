@@ -17,7 +17,10 @@ NODES = 3
 
 @define
 class Replica:
-    """The call set of one node, and a model of it: the sets of received presses and of served presses."""
+    """The call set of a node, and its model: the sets of presses received and served.
+
+    `saved` and `saved_model` are on the node's disk. They survive a crash.
+    """
 
     author: Author
     calls: Calls = Calls()

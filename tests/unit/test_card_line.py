@@ -112,12 +112,12 @@ def opened(path: str) -> int:
     return port
 
 
-def test_bytes_arrive_at_the_speed_of_the_serial_line(building: Building) -> None:
+def test_bytes_arrive_no_faster_than_on_a_real_serial_line(building: Building) -> None:
     line = CardLine(building, 0)
     port = opened(line.path)
     began = time.monotonic()
     reply = exchange(building, port, io_card.SWEEP * 100, 400)
-    assert time.monotonic() - began >= 401 * BYTE_US / 1e6, "faster than a real serial line"
+    assert time.monotonic() - began >= 401 * BYTE_US / 1e6
     assert reply == b"\xa2\x80\x00\xa2" * 100
     os.close(port)
     line.unplug()

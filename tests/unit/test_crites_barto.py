@@ -42,7 +42,7 @@ def ride(people: list[tuple[int, int, int]], assigner: str = "lqf", capacity: in
     return list(zip(done.waits_ms, done.journeys_ms, strict=True))
 
 
-def test_stop_adds_its_time_to_the_way_and_each_passenger_adds_a_transfer() -> None:
+def test_stop_adds_its_time_to_the_trip_and_each_passenger_adds_a_transfer() -> None:
     up_ms = TURN_MS + 4 * PASS_MS + PASS_MS + DOOR_MS
     down_ms = TURN_MS + DOOR_MS + 4 * PASS_MS + PASS_MS + DOOR_MS
     assert ride([(0, 4, 0)]) == [(up_ms + ENTER_MS, up_ms + ENTER_MS + down_ms + LEAVE_MS)]
@@ -57,7 +57,7 @@ def test_passengers_enter_and_leave_one_after_another() -> None:
     assert abs(arrived_next - arrived) == LEAVE_MS
 
 
-def test_passenger_who_comes_while_the_door_opens_enters_after_those_before() -> None:
+def test_passenger_who_arrives_while_the_door_opens_enters_after_those_who_waited() -> None:
     opens_ms = PASS_MS + DOOR_MS + 4 * PASS_MS + TURN_MS
     (first, _), (second, _) = ride([(0, 4, 0), (opens_ms - 1, 4, 0)])
     assert (first, second) == (opens_ms + ENTER_MS, 1 + 2 * ENTER_MS)
@@ -70,7 +70,7 @@ def test_full_car_returns_for_those_whom_it_left_behind() -> None:
 
 
 def test_lqf_goes_to_the_queue_that_has_waited_longest() -> None:
-    """The car leaves for floor 2. Then passengers come to floors 9, 8, and 1; floor 1 is on its way down."""
+    """The car leaves for floor 2. Then passengers come to floors 8, 9 and 1. Floor 1 is on its way down."""
     people = [(0, 2, 0), (10, 8, 0), (20, 9, 0), (30, 1, 0)]
     waits = dict(zip((2, 8, 9, 1), (wait for wait, _ in ride(people)), strict=True))
     assert sorted(waits, key=lambda floor: waits[floor]) == [2, 1, 8, 9]
@@ -78,7 +78,7 @@ def test_lqf_goes_to_the_queue_that_has_waited_longest() -> None:
 
 
 def test_lqf_does_not_take_a_call_that_another_car_was_sent_to() -> None:
-    """Both cars leave for one queue each, and the upper one passes the lower queue on its way down."""
+    """Each car is sent to one of two queues. The car from the upper queue passes the lower queue on its way down."""
     stream = array("q", [value for each in ((0, 9, 0), (0, 1, 0)) for value in (*each, ENTER_MS, LEAVE_MS)])
     done = run(Setting("lqf", "none", [1], 2, 0, -1), 2, FLOORS, 1, stream, TIMES)
     alone = ride([(0, 9, 0)])

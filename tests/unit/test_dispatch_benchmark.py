@@ -65,7 +65,7 @@ def test_parking_shortens_waits() -> None:
     assert ride([(1000, 0, 3), (60_000, 0, 3)], park="lobby")[1][0] == 0
 
 
-def test_sparing_parking_starts_fewer_motors() -> None:
+def test_sparing_parking_causes_fewer_motor_starts_than_spread_parking() -> None:
     stream = trips(1, 500, 4, PROFILES["inter"], 0.0001)
     starts = {
         park: run(Setting("plan", park, [1], 500, 0, ONE_VIEW), 4, 4, 1, stream).counts.starts
@@ -143,7 +143,7 @@ def test_interval_of_a_ratio_widens_with_the_spread_of_the_seeds() -> None:
     assert ratio_of([0.0]).margin == "-"
 
 
-def test_student_95_falls_from_the_table_to_the_value_of_the_normal_distribution() -> None:
+def test_student_95_decreases_and_is_accurate_beyond_its_table() -> None:
     factors = [student_95(freedom) for freedom in range(1, 1000)]
     assert factors == sorted(factors, reverse=True)
     assert factors[len(STUDENT_95)] == pytest.approx(2.228, abs=0.003)
@@ -157,14 +157,14 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 SMALL = ["--seed", "5", "--configs", "3x4", "--loads", "light,heavy", "--passengers", str(3 * WARM_UP)]
 
 
-def test_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
-    picture = tmp_path / "waits.svg"
-    done = command(*SMALL, "--plot", str(picture))
+def test_command_prints_a_table_and_draws_a_chart(tmp_path: Path) -> None:
+    chart = tmp_path / "waits.svg"
+    done = command(*SMALL, "--plot", str(chart))
     assert (done.returncode, done.stderr) == (0, "")
     assert len([line for line in done.stdout.splitlines() if line.startswith("3x4")]) == 8
     assert "cells with more turns" in done.stdout
     assert "with equal parking" in done.stdout
-    drawn = ET.fromstring(picture.read_text())  # noqa: S314
+    drawn = ET.fromstring(chart.read_text())  # noqa: S314
     assert len(drawn.findall(".//{*}title")) == 8
 
 

@@ -1,4 +1,4 @@
-"""`elevator doctor`: each check against real sockets and directories, and the command beside running nodes."""
+"""`elevator doctor`: each check on real sockets and directories, and the command while nodes run."""
 
 import errno
 import os
@@ -301,10 +301,10 @@ from elevator.net.broadcast import open_port
 with open_port(20145) as group_port:
     print(check_broadcast(group_port, None).text)'
 """
-"""A shell script that adds an iptables rule (its arguments) and then runs the broadcast check."""
+"""A shell script that creates two network interfaces, runs iptables with its arguments, and checks the broadcasts."""
 
 
-def behind(*rule: str, probing: str = sys.executable) -> "subprocess.CompletedProcess[str]":
+def check_behind_firewall(*rule: str, probing: str = sys.executable) -> "subprocess.CompletedProcess[str]":
     command = ["unshare", "--net", "sh", "-c", FIREWALL, "sh", *rule]
     environment = {**os.environ, "PROBING": probing}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -313,7 +313,7 @@ def behind(*rule: str, probing: str = sys.executable) -> "subprocess.CompletedPr
 if (
     os.geteuid() == 0
     and all(map(shutil.which, ("unshare", "ip", "iptables")))
-    and behind("-L", probing="true").returncode == 0
+    and check_behind_firewall("-L", probing="true").returncode == 0
 ):
     # The tests with a Filtered socket need neither root nor these programs.
     @pytest.mark.parametrize("verdict", ["DROP", "REJECT"])
@@ -329,7 +329,7 @@ if (
         ],
     )
     def test_iptables_rule_is_reported(rule: tuple[str, ...], verdict: str, message: str) -> None:
-        done = behind("-A", *rule, "-j", verdict)
+        done = check_behind_firewall("-A", *rule, "-j", verdict)
         assert (done.returncode, done.stderr) == (0, "")
         assert message in done.stdout
 
@@ -358,7 +358,7 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
     }
 
 
-def test_port_that_another_program_owns_fails_the_check() -> None:
+def test_udp_port_that_another_program_uses_fails_the_check() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", 0))
         port = other.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The phases of a door, and all transitions."""
+"""The phases of a door, and what changes them."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_door_gets_no_open_command_before_standstill_is_confirmed(phase: Phase) 
 
 
 @pytest.mark.rule("D1")
-def test_late_confirmation_of_standstill_is_not_a_fault() -> None:
+def test_missing_confirmation_of_standstill_is_a_fault_until_it_arrives() -> None:
     stopping = Door(Phase.STOPPING, close_at_ms=NOW_MS + DOOR_OPEN_MS)
     where = Position(floor=2, at_floor=True, trusted=True)
     car = Drive(where, door=stopping, held=False, fault=Fault.NONE, due_at_ms=NOW_MS)

@@ -1,4 +1,4 @@
-"""The elevator server: the codec against a simulated elevator, and the port against real sockets."""
+"""The codec of the elevator server, with a simulated elevator, and the connection to it, over real sockets."""
 
 import errno
 import socket
@@ -155,56 +155,56 @@ def now_ms() -> int:
 
 
 def pump(
-    port: ElevatorServer,
+    connection: ElevatorServer,
     built: Building | None,
     done: Callable[[], bool],
     timeout_s: float = 10,
     clock: Callable[[], int] = now_ms,
 ) -> None:
-    """Poll *port*, and run *built* if given, until *done* returns true."""
+    """Poll *connection*, and run *built* if given, until *done* returns true."""
     end = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < end, "timed out"
-        port.poll(clock())
+        connection.poll(clock())
         if built is not None:
             built.turn(0)
         time.sleep(0.0005)
 
 
-def test_port_reads_inputs_and_writes_outputs() -> None:
+def test_connection_reads_inputs_and_writes_outputs() -> None:
     with building(2) as built:
-        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
-        pump(port, built, lambda: port.inputs(now_ms()) == Inputs(floor=2))
+        connection = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(connection, built, lambda: connection.inputs(now_ms()) == Inputs(floor=2))
         built.press(0, Button.CAB, 3)
-        pump(port, built, lambda: port.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
-        port.write(Outputs(door=True, lamps=Buttons(cab=0b1000), floor=2))
-        pump(port, built, lambda: built.servers[0].elevator.lamps == Buttons(cab=0b1000))
+        pump(connection, built, lambda: connection.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
+        connection.write(Outputs(door=True, lamps=Buttons(cab=0b1000), floor=2))
+        pump(connection, built, lambda: built.servers[0].elevator.lamps == Buttons(cab=0b1000))
         assert built.servers[0].elevator.door
-        port.stop()
-        assert port.news == [f"elevator server 127.0.0.1:{built.ports[0]} answers"]
+        connection.stop()
+        assert connection.news == [f"elevator server 127.0.0.1:{built.ports[0]} answers"]
 
 
 def test_equal_replies_give_the_same_snapshot_object() -> None:
     with building(2) as built:
-        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
-        pump(port, built, lambda: port.inputs(now_ms()) is not None)
-        first, until = port.inputs(now_ms()), now_ms() + 100
-        pump(port, built, lambda: now_ms() > until)
-        assert port.inputs(now_ms()) is first
-        port.stop()
+        connection = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(connection, built, lambda: connection.inputs(now_ms()) is not None)
+        first, until = connection.inputs(now_ms()), now_ms() + 100
+        pump(connection, built, lambda: now_ms() > until)
+        assert connection.inputs(now_ms()) is first
+        connection.stop()
 
 
 def test_sweep_shares_a_wake_that_comes_a_little_earlier() -> None:
     clock_ms = 0
     with building(2) as built:
-        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
-        pump(port, built, lambda: port.inputs(clock_ms) is not None, clock=lambda: clock_ms)
-        due_ms = port.wake_at_ms()
-        port.poll(due_ms - SWEEP_MS // EARLY - 1)
-        assert port.wake_at_ms() == due_ms
-        port.poll(due_ms - SWEEP_MS // EARLY)
-        assert port.panel.asked_at_ms == due_ms - SWEEP_MS // EARLY
-        port.stop()
+        connection = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(connection, built, lambda: connection.inputs(clock_ms) is not None, clock=lambda: clock_ms)
+        due_ms = connection.wake_at_ms()
+        connection.poll(due_ms - SWEEP_MS // EARLY - 1)
+        assert connection.wake_at_ms() == due_ms
+        connection.poll(due_ms - SWEEP_MS // EARLY)
+        assert connection.panel.asked_at_ms == due_ms - SWEEP_MS // EARLY
+        connection.stop()
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
@@ -219,52 +219,52 @@ def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
 
 def test_reply_confirms_the_commands_before_its_sweep() -> None:
     with building(2) as built:
-        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
-        pump(port, built, lambda: port.inputs(now_ms()) is not None)
+        connection = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(connection, built, lambda: connection.inputs(now_ms()) is not None)
         before = Inputs(floor=2)
         for wanted in (Outputs(), Outputs(door=True), Outputs(motor=Motor.UP), Outputs(Motor.STOP)):
-            pump(port, built, lambda: port.panel.asked_at_ms is None)
-            pump(port, None, lambda: port.panel.asked_at_ms is not None)
-            asked_at_ms = port.panel.asked_at_ms or 0
-            port.write(wanted)
-            # The port's clock stands still, so that the port sends no sweep after the reply.
-            pump(port, built, lambda: port.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
+            pump(connection, built, lambda: connection.panel.asked_at_ms is None)
+            pump(connection, None, lambda: connection.panel.asked_at_ms is not None)
+            asked_at_ms = connection.panel.asked_at_ms or 0
+            connection.write(wanted)
+            # The clock stands still, so that no sweep follows the reply.
+            pump(connection, built, lambda: connection.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
             elevator = built.servers[0].elevator
             assert (elevator.door, elevator.shaft.motor) == (wanted.door, wanted.motor)
-            assert port.inputs(now_ms()) == confirmed_inputs(before, wanted)
+            assert connection.inputs(now_ms()) == confirmed_inputs(before, wanted)
             before = Inputs(floor=2, confirmed=Confirmed(bool(wanted.door), wanted.motor is Motor.STOP))
-            pump(port, built, lambda before=before: port.inputs(now_ms()) == before)  # type: ignore[misc]
-        port.stop()
+            pump(connection, built, lambda before=before: connection.inputs(now_ms()) == before)  # type: ignore[misc]
+        connection.stop()
 
 
 def test_missing_server_is_logged_once_and_connected_later() -> None:
     with building(0) as built:
         number = built.ports[0]
-    port = ElevatorServer("127.0.0.1", number, FLOORS)
+    connection = ElevatorServer("127.0.0.1", number, FLOORS)
     until = now_ms() + 500
-    pump(port, None, lambda: now_ms() > until)
-    assert len(port.news) == 1
-    assert port.news[0].endswith("is unavailable (Connection refused); retrying")
+    pump(connection, None, lambda: now_ms() > until)
+    assert len(connection.news) == 1
+    assert connection.news[0].endswith("is unavailable (Connection refused); retrying")
     built = open_building([put(Shaft(FLOORS), 1, 0)], port=number)
-    pump(port, built, lambda: port.inputs(now_ms()) == Inputs(floor=1))
-    assert len(port.news) == 2
-    port.stop()
+    pump(connection, built, lambda: connection.inputs(now_ms()) == Inputs(floor=1))
+    assert len(connection.news) == 2
+    connection.stop()
     built.close()
 
 
 def test_all_outputs_are_written_again_after_a_reconnect() -> None:
     with building(2) as built:
         number = built.ports[0]
-        port = ElevatorServer("127.0.0.1", number, FLOORS)
-        pump(port, built, lambda: port.inputs(now_ms()) is not None)
-        port.write(Outputs(lamps=Buttons(up=1), floor=2))
-    pump(port, None, lambda: port.inputs(now_ms()) is None)
+        connection = ElevatorServer("127.0.0.1", number, FLOORS)
+        pump(connection, built, lambda: connection.inputs(now_ms()) is not None)
+        connection.write(Outputs(lamps=Buttons(up=1), floor=2))
+    pump(connection, None, lambda: connection.inputs(now_ms()) is None)
     again = open_building([put(Shaft(FLOORS), 2, 0)], port=number)
-    pump(port, again, lambda: port.inputs(now_ms()) is not None)
-    port.write(Outputs(lamps=Buttons(up=1), floor=2))
-    pump(port, again, lambda: again.servers[0].elevator.lamps == Buttons(up=1))
-    assert ["lost" in news for news in port.news] == [False, True, False]
-    port.stop()
+    pump(connection, again, lambda: connection.inputs(now_ms()) is not None)
+    connection.write(Outputs(lamps=Buttons(up=1), floor=2))
+    pump(connection, again, lambda: again.servers[0].elevator.lamps == Buttons(up=1))
+    assert ["lost" in news for news in connection.news] == [False, True, False]
+    connection.stop()
     again.close()
 
 
@@ -272,68 +272,68 @@ def test_all_outputs_are_written_again_after_a_reconnect() -> None:
 def test_server_with_another_protocol_gives_no_inputs_and_is_logged_once(answer: bytes) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
-    port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
+    connection = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
     until = now_ms() + 600
     while now_ms() < until:
-        port.poll(now_ms())
-        assert port.inputs(now_ms()) is None
+        connection.poll(now_ms())
+        assert connection.inputs(now_ms()) is None
         try:
             client, _ = listener.accept()
             client.sendall(answer)
             client.close()
         except BlockingIOError:
             time.sleep(0.001)
-    assert len(port.news) == 1
-    port.stop()
+    assert len(connection.news) == 1
+    connection.stop()
     listener.close()
 
 
 def test_server_that_keeps_disconnecting_is_logged_only_a_few_times() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(5)
-    port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
+    connection = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
     clock_ms = 0
 
     def poll() -> None:
         nonlocal clock_ms
         clock_ms += 10
-        port.poll(clock_ms)
+        connection.poll(clock_ms)
         time.sleep(0.0005)
 
     for _ in range(60):
-        while port._socket is None:
+        while connection._socket is None:
             poll()
         client, _address = listener.accept()
-        while port.panel.asked_at_ms is None:
+        while connection.panel.asked_at_ms is None:
             poll()
         client.sendall(sweep(FLOORS))
-        while not port.panel.has_answered:
+        while not connection.panel.has_answered:
             poll()
         client.close()
-        while port.panel.has_answered:
+        while connection.panel.has_answered:
             poll()
-    assert [("answers" in news, "recurring" in news) for news in port.news] == [
+    assert [("answers" in news, "recurring" in news) for news in connection.news] == [
         (True, False),
         (False, False),
         (True, False),
         (False, False),
         (True, False),
         (False, True),
-    ], port.news
-    port.stop()
+    ], connection.news
+    connection.stop()
     listener.close()
 
 
 def test_reply_from_before_a_stall_is_dropped() -> None:
     with building(2) as built:
-        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
-        pump(port, built, lambda: port.inputs(now_ms()) is not None)
-        pump(port, built, lambda: port.panel.asked_at_ms is not None)
+        connection = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(connection, built, lambda: connection.inputs(now_ms()) is not None)
+        pump(connection, built, lambda: connection.panel.asked_at_ms is not None)
         built.turn(0.05)
         resumed_ms = now_ms() + 600  # The node stalls for 600 ms while the reply waits in the kernel.
-        port.poll(resumed_ms)
-        assert port.inputs(resumed_ms) is None
-        port.stop()
+        connection.poll(resumed_ms)
+        assert connection.inputs(resumed_ms) is None
+        connection.stop()
 
 
 def test_failed_connection_attempt_is_logged_and_retried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,11 +341,11 @@ def test_failed_connection_attempt_is_logged_and_retried(monkeypatch: pytest.Mon
         raise OSError(errno.EMFILE, "Too many open files")
 
     with building(0) as built:
-        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        connection = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         with monkeypatch.context() as patched:
             patched.setattr("elevator.hardware.elevator_server.socket.socket", refuse)
-            port.poll(now_ms())
-            assert port.inputs(now_ms()) is None
-            assert "Too many open files" in port.news.pop()
-        pump(port, built, lambda: port.inputs(now_ms()) is not None)
-        port.stop()
+            connection.poll(now_ms())
+            assert connection.inputs(now_ms()) is None
+            assert "Too many open files" in connection.news.pop()
+        pump(connection, built, lambda: connection.inputs(now_ms()) is not None)
+        connection.stop()

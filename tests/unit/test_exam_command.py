@@ -42,7 +42,7 @@ except OSError as error:
     sys.exit(f"cannot limit namespaces: {error}")
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-"""Runs a command where network namespaces are forbidden. See test_sandbox.py."""
+"""A program that forbids network namespaces and then executes the command in its arguments."""
 
 
 def exam(*arguments: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -179,7 +179,7 @@ def test_without_namespaces_the_tests_that_need_a_network_are_skipped() -> None:
 def test_network_tests_of_a_single_car_are_skipped() -> None:
     done = exam("--cars", "1", "--only", "loss30", *EXITS)
     assert done.stdout.startswith("- loss30       skipped  it needs two cars\n")
-    assert done.returncode == 1, "an exam without a passed test is not passed"
+    assert done.returncode == 1, "an exam passes only if a test has passed"
 
 
 def test_summary_says_where_to_look(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def paths(marks: ET.Element, kind: str) -> list[str]:
 
 
 class TestTerminal:
-    def test_line_of_a_passed_test_has_verdict_and_figures(self) -> None:
+    def test_line_of_a_passed_test_shows_verdict_and_figures(self) -> None:
         assert line(LAMPS) == "✓ lamps        passed   press to lamp 0.10 s"
 
     def test_line_of_a_failed_test_names_the_failed_checks_and_their_times(self) -> None:
@@ -125,7 +125,7 @@ class TestTerminal:
             ((LAMPS, KILL, REST), "Failed: 1 of 3 tests passed, 1 failed, 1 unjudged, in 2 min."),
         ],
     )
-    def test_exam_with_an_unjudged_test_is_not_passed(self, results: tuple[Result, ...], head: str) -> None:
+    def test_exam_with_an_unjudged_test_has_not_passed(self, results: tuple[Result, ...], head: str) -> None:
         report = evolve(REPORT, results=results)
         assert not report.passed
         assert summary(report).splitlines()[0] == head
@@ -178,7 +178,7 @@ class TestTerminal:
         ("value", "shown"),
         [(0, "0 s"), (0.094, "0.09 s"), (3, "3 s"), (12.345, "12.3 s"), (1234.5, "1234 s"), (-0.5, "-0.50 s")],
     )
-    def test_fractions_have_fewer_decimals_the_larger_they_are(self, value: float, shown: str) -> None:
+    def test_larger_values_have_fewer_decimals(self, value: float, shown: str) -> None:
         assert value_of(Figure("x", value, "s")) == shown
 
     def test_escape_sequences_and_control_characters_are_not_printed(self) -> None:
@@ -262,7 +262,7 @@ class TestPage:
         assert not re.search(r"<(script|link|img|iframe|object)|\b(src|srcset)=|url\(|@import|https?:", html)
         assert set(re.findall(r'href="([^"]*)"', html)) == {"#lamps", "#kill", "#split"}
 
-    def test_comparison_has_both_verdicts_and_both_timelines(self) -> None:
+    def test_comparison_shows_both_verdicts_and_both_timelines(self) -> None:
         html = page(REPORT, OTHER)
         assert html.count('<div class="timeline"') == 2
         row = next(row for row in re.findall(r"<tr>.*?</tr>", html) if 'href="#kill"' in row)
@@ -302,7 +302,7 @@ class TestTimeline:
         assert pictures.count('class="beyond here"') == 2  # The check concerns both cars.
         assert "L5" not in pictures
 
-    def test_legend_has_only_the_marks_that_occur(self) -> None:
+    def test_legend_lists_only_the_marks_that_occur(self) -> None:
         used = draw(TIMELINE, KILL.checks).legend
         assert used == ("car", "door", "motor", "press", "lamp", "sent", "done", "must", "beyond")
         assert draw(Timeline(1, 4, 1000), ()).legend == ()
@@ -322,7 +322,7 @@ class TestTimeline:
             for row, start, end in boxes:
                 assert sum(r == row and s < end and start < e for r, s, e in boxes) == 1
 
-    def test_many_interventions_have_numbers_and_a_list(self) -> None:
+    def test_many_interventions_are_numbered_and_listed(self) -> None:
         done = tuple(Intervention(100 * n, f"{n} datagrams of random bytes") for n in range(30))
         drawing = draw(evolve(TIMELINE, interventions=done), ())
         assert drawing.numbered[29] == "2.9 s: 29 datagrams of random bytes"
@@ -354,7 +354,7 @@ class TestLane:
         start, end = self.AXIS.x(1000), self.AXIS.x(4000)
         assert paths(marks, "lamp") == [f"M{start} 0h{round(end - start, 1)}"]
 
-    def test_press_lasts_until_release(self) -> None:
+    def test_press_bar_lasts_until_release(self) -> None:
         labels, marks = drawn(
             CarEvent(1000, 0, EventKind.PRESS, True, Button.CAB, 1),
             CarEvent(3000, 0, EventKind.RELEASE, False, Button.CAB, 1),
@@ -410,7 +410,7 @@ class TestLane:
         assert door[0][1] - door[1][1] == pytest.approx(12)  # Half a floor.
 
     @pytest.mark.parametrize("kind", [EventKind.MISBEHAVIOUR, EventKind.OUT_OF_BOUNDS])
-    def test_unsafe_moment_has_a_ring_at_the_car(self, kind: EventKind) -> None:
+    def test_unsafe_moment_is_marked_with_a_ring_at_the_car(self, kind: EventKind) -> None:
         _, marks = drawn(CarEvent(5000, 0, kind, True), heights=(Height(0, 0, 0.0), Height(10_000, 0, 3.0)))
         (ring,) = marks.iter("circle")
         assert float(ring.attrib["cx"]) == self.AXIS.x(5000)
@@ -418,7 +418,7 @@ class TestLane:
         assert not list(drawn(CarEvent(5000, 0, EventKind.OUT_OF_BOUNDS, False))[1].iter("circle"))
 
     @pytest.mark.parametrize("kind", [EventKind.BAD, EventKind.RELOAD])
-    def test_rejected_request_has_a_tick(self, kind: EventKind) -> None:
+    def test_rejected_request_is_marked_with_a_tick(self, kind: EventKind) -> None:
         labels, marks = drawn(CarEvent(5000, 0, kind, "command 9"))
         assert "rejected" in labels
         assert paths(marks, "rejected") == [f"M{self.AXIS.x(5000)} -4V4"]
@@ -477,6 +477,6 @@ class TestLane:
         assert simplified(points) == points
 
 
-def test_comparison_includes_tests_that_only_one_report_has() -> None:
+def test_comparison_includes_tests_that_only_one_report_contains() -> None:
     assert reports.names([OTHER, REPORT]) == ["lamps", "kill", "split"]
     assert reports.result_of(OTHER, "split") is None

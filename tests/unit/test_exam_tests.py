@@ -70,7 +70,7 @@ def failed_rules(result: Result) -> set[str]:
 
 @pytest.mark.parametrize("name", ["kill-pressed", "cutoff", "split", "loss30"])
 def test_no_car_stands_at_the_floor_of_a_press_that_it_could_serve(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The car would serve the call at once, and the exam would test nothing."""
+    """Such a car would serve the call at once, and the exam would test nothing."""
     could_serve: list[int] = []
     pressed: set[int] = set()
     press = Bench.press

@@ -223,7 +223,7 @@ def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
     assert bool(noted) == is_disturbed
 
 
-def test_start_is_random_but_the_same_for_each_seed_and_test() -> None:
+def test_seed_determines_the_start_position_and_the_random_choices() -> None:
     places = []
 
     def note(bench: Bench) -> None:
@@ -288,7 +288,7 @@ def test_result_contains_checks_figures_remarks_and_timeline() -> None:
     assert [check.found for check in result.checks] == ["it did"]
 
 
-def test_no_process_and_no_directory_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_test_leaves_no_process_and_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     marks: list[bytes] = []

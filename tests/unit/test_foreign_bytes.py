@@ -1,7 +1,7 @@
 """Bytes that another program writes to the I/O card's port (foreign bytes). Also late and lost replies.
 
 The first tests put a simulated card into every state that foreign bytes can cause, at every point of our messages. The
-others run the port against a simulated card in virtual time.
+others run `CardPort` with a simulated card in virtual time. The last ones check what the core does during a halt.
 """
 
 import itertools
@@ -50,7 +50,7 @@ def feed(card: Card, elevator: SimulatedElevator, stream: bytes) -> tuple[Card, 
     return card, elevator
 
 
-def disturbed() -> Iterator[tuple[Card, bool]]:
+def disturbed_states() -> Iterator[tuple[Card, bool]]:
     """Yield every state of card and door that foreign bytes can cause, but with only 3 of the 256 speeds."""
     for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
         yield Card(speed, down, 0, waits), door
@@ -71,7 +71,7 @@ def test_one_sweep_restores_motor_and_door_from_any_state(wanted: Outputs, speed
     for sweep in every:
         # The foreign bytes arrive just before byte *begin* of a sweep. One more sweep follows.
         for begin in range(len(sweep)):
-            halfway = {feed(card, elevator_of[door], sweep[begin:]) for card, door in disturbed()}
+            halfway = {feed(card, elevator_of[door], sweep[begin:]) for card, door in disturbed_states()}
             assert all(matches(wanted, speed, *feed(*state, every[0])) for state in halfway)
 
 
@@ -103,9 +103,9 @@ MESSAGES = [
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
-    """Another program has just written a pair of bytes: for HALT, any pair; for other messages, one of two pairs.
+    """Another program has just written two bytes: any two before HALT, and one of two pairs before other messages.
 
-    The first of the two makes the card expect a speed; the second starts the motor.
+    0x54 and 0x0D make the card expect a speed. Two bytes 0x0D start the motor.
     """
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, elevator = feed(Card(), at(2), bytes(pair))
@@ -116,7 +116,7 @@ def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
 
 
 def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
-    for card, door in disturbed():
+    for card, door in disturbed_states():
         elevator = evolve(at(2), door=door)
         after, elevator_after = feed(card, elevator, io_card.HALT)
         assert after == evolve(card, speed=0, awaits_speed=False)
@@ -126,7 +126,7 @@ def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
 
 
 class Rig:
-    """A port, a simulated card, and a controller that always wants the same outputs."""
+    """A CardPort, a simulated card, and a controller that always wants the same outputs."""
 
     def __init__(self, wanted: Outputs, floor: float, sweep_ms: int, has_tachometer: bool) -> None:
         self._master, self._slave = pty.openpty()
@@ -139,7 +139,7 @@ class Rig:
         self.tachometer = 0
         self.delay_ms = 0
         self.steal_count = 0
-        """The number of reply bytes that another program will read before the port."""
+        """How many of the next reply bytes another program reads, so that the port does not receive them."""
         self._replies: deque[tuple[int, int]] = deque()
         self._foreign: tuple[int, bytes] | None = None
         self.inputs: Inputs | None = None

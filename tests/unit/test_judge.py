@@ -1,4 +1,4 @@
-"""The judge of the exam reports each fault once, and does not blame a controller that made none."""
+"""The judge of the exam reports each fault once, and blames no controller for what is not its fault."""
 
 import pytest
 
@@ -499,7 +499,7 @@ def test_controller_may_test_its_lamps_when_it_restarts() -> None:
 
 
 @pytest.mark.rule("G6")
-def test_button_that_is_pressed_during_a_lamp_test_may_stay_lit() -> None:
+def test_lamp_of_a_button_pressed_during_a_lamp_test_may_stay_lit() -> None:
     trace = Trace(0, 0, connected=False).client(True).after(100).lamp(True, UP, 1).after(1000).press(UP, 1)
     assert trace.visit(1).lamp(False, UP, 1).faults() == []
 

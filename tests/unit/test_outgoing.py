@@ -188,7 +188,7 @@ def test_first_heartbeat_of_a_node_is_complete() -> None:
     assert sent == evolve(message(calls), sequence=1)
 
 
-def test_every_heartbeat_has_the_digest_of_the_whole_set() -> None:
+def test_every_heartbeat_carries_the_digest_of_the_whole_set() -> None:
     calls = calls_of(64, live=3)
     for _, sent in send(settled(calls), QUIET_MS, 2 * REFRESH, differs=True):
         assert sent.digest == calls.digest

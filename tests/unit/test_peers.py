@@ -1,4 +1,4 @@
-"""What a node knows of its peers' calls."""
+"""What a node knows about its peers: their calls and their incarnations."""
 
 import pytest
 from attrs import evolve

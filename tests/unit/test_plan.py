@@ -1,4 +1,7 @@
-"""The plan-cost assigner and parking, compared with motion.py and with a model in Python."""
+"""The assigner `plan` and parking.
+
+The rules of motion in C are compared with motion.py, and the assignments with a model in Python.
+"""
 
 import random
 from itertools import product
@@ -162,7 +165,7 @@ def test_up_to_six_calls_are_assigned_at_minimum_cost(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_ten_calls_are_assigned_at_no_higher_cost_than_the_claims(seed: int) -> None:
+def test_ten_calls_cost_no_more_than_if_each_stayed_with_the_car_that_claims_it(seed: int) -> None:
     rng = random.Random(seed)
     group = Group(rng, 10)
     for call in group.calls:
@@ -196,7 +199,7 @@ def test_every_call_is_assigned_to_one_car_and_only_free_cars_park(data: st.Data
 IDLE: Car = (0, 0, -1, 0)
 
 
-def test_call_stays_with_its_claim_unless_another_car_is_clearly_better() -> None:
+def test_call_stays_with_the_car_that_claims_it_unless_another_is_clearly_better() -> None:
     near, far = (0, 3, -1, 0), (0, 0, -1, 0)
     both = [(0, 1, -1, 0), (0, 3, -1, 0)]  # equally far from floor 2
     for owner in (0, 1):
@@ -232,8 +235,8 @@ def test_sparing_car_starts_only_if_the_next_passenger_gains_a_second() -> None:
 def gathered(at_lobby: int, elsewhere: int, unknown: int = 0) -> int:
     """Return how many of eight free cars wait at floor 0 of 32.
 
-    *at_lobby* is the rate up from floor 0, *elsewhere* the sum of the other rates, *unknown* the rate of people
-    whose button is unknown.
+    *at_lobby* is the rate up from floor 0, and *elsewhere* the sum of the other rates. *unknown* is the rate of
+    passengers whose button is not known, because their rates were rounded down.
     """
     cars = [(0, floor, -1, 0) for floor in range(0, 32, 4)]
     downs = [unknown, *(elsewhere // 31 + (floor <= elsewhere % 31) for floor in range(1, 32))]

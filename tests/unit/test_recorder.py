@@ -1,4 +1,4 @@
-"""The recorder process: it reports durable records. A failing disk never blocks the worker."""
+"""The recorder process reports which records are durable, and a failing disk never blocks the worker."""
 
 import itertools
 import logging
@@ -285,7 +285,7 @@ def test_unusable_directory_raises_store_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_writer_killed_at_any_instruction_leaves_a_complete_record(tmp_path: Path) -> None:
+def test_writer_killed_at_a_random_moment_leaves_a_complete_record(tmp_path: Path) -> None:
     """The next reader finds the last acknowledged record, or the one written after it.
 
     ELEVATOR_KILLS sets the number of kills.

@@ -1,4 +1,8 @@
-"""The advice to users whose systems forbid network namespaces, netlink attributes, and errors of system calls."""
+"""The parts of the sandbox that need no namespace.
+
+They advise users whose systems forbid namespaces, read and write the attributes of netlink messages, and report errors
+of system calls.
+"""
 
 import errno
 import os

@@ -244,18 +244,18 @@ def test_frequent_reconnects_do_not_flood_the_log(served: Served) -> None:
 
 
 def test_node_can_use_serve_card_as_its_elevator_server(served: Served) -> None:
-    port = ElevatorServer("127.0.0.1", served.port, 4)
+    connection = ElevatorServer("127.0.0.1", served.port, 4)
 
     def read() -> Inputs | None:
         now_ms = time.monotonic_ns() // 1_000_000
-        port.poll(now_ms)
-        return port.inputs(now_ms)
+        connection.poll(now_ms)
+        return connection.inputs(now_ms)
 
     served.wait(lambda: read() == Inputs(floor=2))
-    port.write(Outputs(door=True, lamps=Buttons(down=0b1000), floor=2))
+    connection.write(Outputs(door=True, lamps=Buttons(down=0b1000), floor=2))
     served.wait(lambda: read() is not None and served.elevator.door and served.elevator.indicator == 2)
     assert served.elevator.lamps == Buttons(down=0b1000)
-    port.stop()
+    connection.stop()
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_power_cut_pauses_the_motion(shaft: Shaft, before: int, cut: int) -> Non
 
 
 @given(shafts(), st.floats(0, 3))
-def test_placed_car_has_the_requested_position(shaft: Shaft, floor: float) -> None:
+def test_placed_car_is_at_the_requested_position(shaft: Shaft, floor: float) -> None:
     floor = min(floor, shaft.floors - 1)
     put = physics.put(shaft, floor, 1000)
     assert not physics.is_out(put, 1000)

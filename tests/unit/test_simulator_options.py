@@ -208,7 +208,7 @@ def test_unreadable_file_is_ignored_with_a_reason(file: Path, monkeypatch: pytes
     def refuse(path: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    # A file mode would not do: root may run the tests, and can read any file.
+    # A file mode is not enough, because root can read any file and may run the tests.
     monkeypatch.setattr(Path, "open", refuse)
     assert ignored() == ["simulator.con: ignored all of it (Permission denied)"]
 

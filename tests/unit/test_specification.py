@@ -32,11 +32,11 @@ TESTED_ELSEWHERE = {
 WITHOUT_MUTANT = {
     "G2": "It lists the failures that the simulated world injects.",
     "C6": "Random plans rarely repeat presses at an open door for long enough. A plan in test_regressions.py does.",
-    "C12": "Its code is outside the core, and the simulated world has no supervisor.",
+    "C12": "The simulated world has no supervisor.",
     "A4": "The judges do not yet check where idle cars wait.",
-    "S1": "Its code is outside the core, and simulated heartbeats are delivered without a seal.",
+    "S1": "Simulated heartbeats are delivered without a seal. test_attacker.py breaks the checks of seals and replays.",
     "S2": "The mutant would be in a decoder, and the simulated attacker would have to find it.",
-    "S3": "Its code is outside the core, and the simulated world has no serial line.",
+    "S3": "The simulated world has no serial line.",
 }
 """Rules that no mutant breaks, each with the reason. Fewer is better."""
 

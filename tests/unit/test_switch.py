@@ -137,7 +137,7 @@ def test_frame_to_its_sender_or_to_an_unknown_host_is_dropped(network: Network) 
     assert network.send(0, network.datagram(0, to=0), unknown) == [[], [], [], []]
 
 
-def test_frame_keeps_the_header_of_its_unfinished_checksum(network: Network) -> None:
+def test_header_of_an_unfinished_checksum_is_forwarded_unchanged(network: Network) -> None:
     frame = b"\x01\x00\x00\x00\x00\x00\x22\x00\x06\x00" + network.datagram(0)[10:]
     assert network.send(0, frame)[2] == [frame]
 
@@ -200,7 +200,7 @@ def test_delayed_frame_to_a_host_that_is_unplugged_meanwhile_is_lost(network: Ne
     assert network.after(10) == [[], [], [frame], []]
 
 
-def test_duplicate_arrives_twice(network: Network) -> None:
+def test_duplicated_frame_arrives_twice(network: Network) -> None:
     network.switch.duplicate = 1.0
     frame = network.datagram(0)
     assert network.send(0, frame) == [[], [frame] * 2, [frame] * 2, [frame]]

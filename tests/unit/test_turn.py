@@ -35,7 +35,7 @@ def test_idle_step_gives_the_same_result_as_a_full_step(
     assert idle_steps > 1000
 
 
-class Ports:
+class Devices:
     """A panel that keeps the outputs written to it, and a disk and a network that ignore everything."""
 
     def __init__(self) -> None:
@@ -57,23 +57,23 @@ def press(before: Node, pressed: Buttons) -> Inputs:
 
 @pytest.mark.parametrize("is_stalled", [False, True])
 def test_decision_from_stale_inputs_is_not_executed(is_stalled: bool) -> None:
-    before, ports = Group(cars=1, at=(0,))[0].node, Ports()
+    before, devices = Group(cars=1, at=(0,))[0].node, Devices()
     inputs = press(before, Buttons(cab=0b1000))
     latest: tuple[int, Inputs | None] = (31_000, None) if is_stalled else (1400, inputs)
-    after = turn.turn(before, Tick(1010, inputs), lambda: latest, ports, ports, ports)
-    assert [outputs.motor for outputs in ports.written] == [Motor.STOP if is_stalled else Motor.UP]
+    after = turn.turn(before, Tick(1010, inputs), lambda: latest, devices, devices, devices)
+    assert [outputs.motor for outputs in devices.written] == [Motor.STOP if is_stalled else Motor.UP]
     assert after.now_ms == (31_000 if is_stalled else 1010)
 
 
 def test_press_read_before_a_stall_is_kept() -> None:
     before = Group(cars=1, at=(0,))[0].node
     tick = Tick(1010, press(before, Buttons(cab=0b1000)))
-    after = turn.turn(before, tick, lambda: (1600, None), Ports(), Ports(), Ports())
+    after = turn.turn(before, tick, lambda: (1600, None), Devices(), Devices(), Devices())
     assert set(after.calls.live.values()) == {Call(Button.CAB, 3, 0)}
 
 
 def test_inputs_that_become_stale_during_a_turn_do_not_time_out_a_peer() -> None:
     before = Group()[0].node
     tick = Tick(1010, press(before, Buttons(up=0b0010)))
-    after = turn.turn(before, tick, lambda: (1450, None), Ports(), Ports(), Ports())
+    after = turn.turn(before, tick, lambda: (1450, None), Devices(), Devices(), Devices())
     assert node.in_reach(after).keys() == {1, 2}

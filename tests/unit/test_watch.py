@@ -1,4 +1,4 @@
-"""`elevator watch`: its views of received heartbeats, and the command run beside a group."""
+"""`elevator watch`: its views of received heartbeats, and the command while nodes run."""
 
 import json
 import socket

@@ -122,7 +122,7 @@ def test_pipelined_http_requests_are_rejected(site: Site) -> None:
     assert site.ask("GET / HTTP/1.1", f"Host: {site.host}").startswith(b"HTTP/1.1 200"), "the server still answers"
 
 
-def test_page_has_security_headers(site: Site) -> None:
+def test_page_is_served_with_security_headers(site: Site) -> None:
     head, _, body = site.ask("GET / HTTP/1.1", f"Host: {site.host}").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"default-src 'none'" in head

@@ -338,8 +338,8 @@ def test_invalid_field_is_refused(datagram: bytes) -> None:
 
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize("length", range(END))
-def test_truncated_datagram_is_refused(length: int) -> None:
-    """A datagram that is cut just before an entry is valid. Only its seal reveals the cut."""
+def test_truncated_datagram_is_refused_unless_it_ends_just_before_an_entry(length: int) -> None:
+    """Only the seal reveals that the rest of the entries is missing."""
     decoded = decode(DATAGRAM[:length], "lab")
     if length == ENTRY:
         assert decoded == evolve(VALID, calls=Calls())
@@ -356,7 +356,7 @@ def test_trailing_bytes_are_refused(count: int) -> None:
 
 
 @pytest.mark.parametrize("size", range(5, 10))
-def test_rates_of_another_number_of_floors_are_refused(size: int) -> None:
+def test_rates_for_a_different_number_of_floors_are_refused(size: int) -> None:
     rates = Rates((1,) * size, (1,) * size)
     assert decode(encode(evolve(VALID, rates=rates), "lab"), "lab") is None
 

@@ -1,7 +1,7 @@
-"""Mutation tests of the simulated world: its judges must catch each mutant of the core within 300 seeds.
+"""Mutation tests of the simulated world: its judges must catch each mutant of the node's code within 300 seeds.
 
-A mutant is a change that a careless programmer might make. It replaces one function, or a few words of a function. Its
-name states the wrong behaviour. If a new rule of the core makes a mutant harmless, replace the mutant with one that
+A mutant is a change that a careless programmer might make. It replaces a function, a constant, or a few words of a
+function. Its name states the wrong behaviour. If a new rule makes a mutant harmless, replace the mutant with one that
 breaks the new rule.
 """
 
@@ -110,7 +110,7 @@ TRY_FIRST = {
     "stop_button_does_not_stop_the_car": 5,
     "car_with_its_stop_button_down_stays_in_service": 7,
     "incarnations_with_live_calls_are_forgotten": 26,
-    "former_run_counts_as_a_duplicate": 26,
+    "earlier_incarnation_counts_as_a_duplicate": 26,
     "stop_lamp_is_lit_whenever_the_car_is_held": 6,
     "reply_confirms_commands_sent_after_its_sweep": 183,
     "entries_are_never_sent_again": 27,
@@ -128,7 +128,7 @@ TRY_FIRST = {
     "merge_drops_a_dot": 184,
     "outputs_are_not_rewritten_after_a_reconnect": 203,
 }
-"""For some mutants, a seed that catches the mutant. The test tries this seed first to save time."""
+"""Maps some mutants to a seed that catches them. The test tries this seed first to save time."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
@@ -430,7 +430,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "now_ms == other.heard_at_ms",
     ),
     "cab_calls_are_not_adopted_after_a_lost_record": (node.shown, "if not hears_own_id(node):", "if False:"),
-    "former_run_counts_as_a_duplicate": (
+    "earlier_incarnation_counts_as_a_duplicate": (
         node.is_foreign,
         "or not last - INCARNATIONS_OWN < author.incarnation <= last",
         "or True",
@@ -536,7 +536,7 @@ BREAKS: Mapping[str, str] = {
         "failing_disk_keeps_lamps_dark acknowledgement_covers_later_records every_digest_acknowledges_all_calls "
         "digest_covers_calls_that_are_not_durable"
     ),
-    "L4": "merge_ignores_version_vectors lamp_never_goes_dark former_run_counts_as_a_duplicate",
+    "L4": "merge_ignores_version_vectors lamp_never_goes_dark earlier_incarnation_counts_as_a_duplicate",
     "L5": (
         "press_is_ignored_while_the_door_is_open press_is_ignored_while_the_node_listens "
         "only_one_of_simultaneous_presses_is_registered button_down_at_startup_is_ignored "

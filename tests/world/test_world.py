@@ -49,8 +49,8 @@ def test_lamp_may_go_dark_just_after_its_button_was_pressed_again() -> None:
 
 
 SEEDS = [pytest.param(seed, marks=() if 11 <= seed <= 14 else pytest.mark.slow) for seed in range(1, 41)]
-"""The fast tests run four of these seeds, the slow tests the others. Seed 21 has a large group, 42 cars. `just soak`
-runs fresh seeds."""
+"""The fast tests run four of these seeds, the slow tests the others. Seed 21 draws a large group of 42 cars. `just
+soak` runs fresh seeds."""
 PROFILES = [pytest.param(profile, marks=() if profile is Profile.INTER else pytest.mark.slow) for profile in Profile]
 
 
@@ -266,8 +266,8 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.DEAD_SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
-"""Maps each kind of fault to its effect. A tuple has the fault's `detail` and part of a transcript line that the fault
-causes. A function returns a true value during the fault."""
+"""Maps each kind of fault to its effect. A tuple contains the fault's `detail` and part of a transcript line that the
+fault causes. A function returns a true value during the fault."""
 
 DELAYS = {FaultKind.SLOW_DISK: 1_000_000, FaultKind.SLOW_SERVER: 400}
 
