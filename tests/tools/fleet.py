@@ -4,8 +4,8 @@ Node 0 receives the datagrams of a real group: elevator.core.outgoing schedules 
 fleet node has its own address. The fleet needs little processor time, because its nodes share one call set. Each node
 publishes a change after a delay of its own, in place of a disk write.
 
-The fleet cars claim all hall calls that fleet nodes have pressed. So the car of node 0 stays where it is until someone
-presses a button of its panel.
+The fleet cars claim all hall calls that the fleet knows. So the car of node 0 stays where it is until a button of its
+own panel is pressed.
 
 The process reads commands from standard input, one per line, until end of file:
 

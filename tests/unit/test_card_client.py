@@ -93,7 +93,7 @@ def test_silent_device_is_lost_after_ten_requests() -> None:
     with pytest.raises(CardLost, match="no answer"):
         requests += line.wait(10 * TRIES * ASK_MS)
     assert line.now_ms == TRIES * ASK_MS
-    assert len(requests) <= TRIES
+    assert len(requests) == TRIES == 10
     assert not line.client.is_card
 
 

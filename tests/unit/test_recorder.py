@@ -74,7 +74,7 @@ def test_equal_record_is_not_written_again(tmp_path: Path) -> None:
         assert disk.wake_at_ms() > 1 << 60
 
 
-def test_newest_record_is_written_after_close(tmp_path: Path) -> None:
+def test_close_writes_the_newest_record(tmp_path: Path) -> None:
     with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         for n in range(5):
