@@ -43,7 +43,7 @@ def main() -> int:
             lab(Path(directory), travel_ms=2000, cards=where == "card") as group,
         ):
             lamps[where] += [press(group, rng) for _ in range(rounds // 2)]
-            idle(where, group)
+            measure_idle(where, group)
             stops[where] += [kill_on_the_way(group) for _ in range(rounds // 2)]
     for what, took_ms in (("press to lamp", lamps), ("worker killed until the motor stops", stops)):
         for where in took_ms:
@@ -87,7 +87,7 @@ def kill_on_the_way(group: Lab) -> float:
     return stopped_ms - killed_ms
 
 
-def idle(where: str, group: Lab) -> None:
+def measure_idle(where: str, group: Lab) -> None:
     settle(group)
     before, start = group.cpu_s(0), time.monotonic()
     group.run(IDLE_S)

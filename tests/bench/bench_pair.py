@@ -114,11 +114,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=30, help="number of measurements of each kind; default: 30")
     rounds = parser.parse_args().rounds
     for victims in ("worker", "supervisor and then worker"):
-        took = failovers(rounds, victims)
+        took = measure_failovers(rounds, victims)
         median, worst = statistics.median(took), max(took)
         print(f"{victims} killed: first message after {median:.1f} ms median, {worst:.1f} worst of {rounds}", end="")
         print(f"; ratio to a press of {PRESS_MS} ms: {median / PRESS_MS:.2f} median, {worst / PRESS_MS:.2f} worst")
-    kills, missed = presses_while_killed()
+    kills, missed = count_missed_presses()
     print(f"worker killed {kills} times during {len(list(panel_buttons(FLOORS)))} presses: {missed} presses missed")
     fast_ms, slow_ms = longest_gap(), longest_gap_on_slow_disk()
     print(f"longest time between two sweeps in 20 s of presses: {fast_ms:.1f} ms", end="")
@@ -162,7 +162,7 @@ def kill(group: Lab, name: str) -> float:
     return killed_ms
 
 
-def failovers(rounds: int, victims: str) -> list[float]:
+def measure_failovers(rounds: int, victims: str) -> list[float]:
     """Kill *victims* repeatedly. Return the ms from each kill of the worker to the first message of the next worker."""
     took = []
     with node(floors=4) as (group, panel):
@@ -178,7 +178,7 @@ def failovers(rounds: int, victims: str) -> list[float]:
     return took
 
 
-def presses_while_killed() -> tuple[int, int]:
+def count_missed_presses() -> tuple[int, int]:
     """Press each button once, and kill the worker at random times. Return (kills, missed presses)."""
     kills = 0
     with node() as (group, panel):

@@ -441,7 +441,7 @@ def real_figures(cars: int, floors: int, seconds: float) -> Figures:
         group.run(SETTLE_S)
         others.report()
         before = used(group)
-        lamps_ms = presses(group, others, floors, seconds)
+        lamps_ms = press_repeatedly(group, others, floors, seconds)
         after = used(group)
         load, report = percent(before, after), others.report()
         lost, silent = dropped(group), group.log(0).count(" timed out: ")
@@ -480,7 +480,7 @@ def percent(before: Used, after: Used) -> dict[str, float]:
     return {name: 100 * (after.of_ns[name] - before.of_ns[name]) / took_ns for name in after.of_ns}
 
 
-def presses(group: Lab, others: FleetProcess, floors: int, seconds: float) -> list[float]:
+def press_repeatedly(group: Lab, others: FleetProcess, floors: int, seconds: float) -> list[float]:
     """Press a dark button on node 0's panel about every PRESS_EVERY_MS. Return the ms to each lamp that lit.
 
     The intervals vary by up to HEARTBEAT_MS, so that presses fall at all phases of the heartbeats.

@@ -38,7 +38,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packed
 
 
-def test_simulator_con_beside_the_binary_is_found_however_the_binary_is_started(binary: Path, tmp_path: Path) -> None:
+def test_binary_finds_simulator_con_in_its_own_directory_however_it_is_started(binary: Path, tmp_path: Path) -> None:
     (binary.parent / "simulator.con").write_text("--port 15000")
     link = tmp_path / "links" / "sim"
     link.parent.mkdir()

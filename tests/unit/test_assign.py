@@ -57,11 +57,11 @@ def test_all_vectors_are_answered_correctly_with_the_options_of_the_original() -
         assert json.loads(answer(command.input, command.options)) == vector["output"]
 
 
-@pytest.mark.parametrize("way", ["--input", "-i", "stdin"])
-def test_input_comes_from_an_option_or_standard_input(way: str) -> None:
+@pytest.mark.parametrize("source", ["--input", "-i", "stdin"])
+def test_input_comes_from_an_option_or_standard_input(source: str) -> None:
     vector = VECTORS[0]
     text = json.dumps(vector["input"])
-    result = run(*flags(vector), text=text + "\n") if way == "stdin" else run(*flags(vector), way, text)
+    result = run(*flags(vector), text=text + "\n") if source == "stdin" else run(*flags(vector), source, text)
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout) == vector["output"]
 

@@ -162,7 +162,7 @@ def test_forgetting_authors_loses_no_live_call(history: History) -> None:
 
 
 @given(histories, st.randoms(use_true_random=False))
-def test_equal_sets_have_equal_digests_in_whatever_order_they_were_merged(history: History, rng: Random) -> None:
+def test_digest_does_not_depend_on_the_order_of_merges(history: History, rng: Random) -> None:
     replicas = [replica.calls for replica in play(history)[0]]
     parts = [Calls({author: entry}) for calls in replicas for author, entry in calls.entries.items()]
     joined = [Calls(), Calls()]
@@ -244,7 +244,7 @@ def test_old_author_with_a_live_press_counts_in_the_digest() -> None:
     assert calls.digest != serve(calls, {CALLS[0]}).digest
 
 
-def test_call_set_has_one_hall_mask_per_direction_and_one_cab_mask_per_car() -> None:
+def test_hall_calls_form_a_mask_per_direction_and_cab_calls_a_mask_per_car() -> None:
     calls = press(Calls(), Author(3, 1), Call(Button.UP, 0, EVERY_CAR))
     calls = press(calls, Author(7, 1), Call(Button.DOWN, 3, EVERY_CAR))
     calls = press(calls, Author(7, 1), Call(Button.CAB, 2, 7))

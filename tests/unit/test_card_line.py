@@ -252,7 +252,7 @@ def test_client_that_waits_for_every_reply_is_served(tmp_path: Path) -> None:
         sim.communicate()
 
 
-def refused(*arguments: str) -> str:
+def run_refused(*arguments: str) -> str:
     with run(*arguments) as sim:
         _, errors = sim.communicate(timeout=30)
         assert sim.returncode == 2
@@ -261,5 +261,5 @@ def refused(*arguments: str) -> str:
 
 
 def test_impossible_card_options_print_a_one_line_error(tmp_path: Path) -> None:
-    assert "4 floors" in refused("--card", "--numfloors", "9")
-    assert "cannot create a card" in refused("--card", str(tmp_path / "nowhere" / "card"))
+    assert "4 floors" in run_refused("--card", "--numfloors", "9")
+    assert "cannot create a card" in run_refused("--card", str(tmp_path / "nowhere" / "card"))

@@ -133,7 +133,7 @@ def test_door_closes_before_the_motor_starts_and_motor_stops_before_the_door_ope
     assert changes(moving, door_open, FLOORS)[::4] == bytes((1, 4))
 
 
-def test_panel_has_exactly_the_buttons_that_exist() -> None:
+def test_panel_buttons_lists_each_existing_button_once() -> None:
     for floors in (2, 4, 64):
         named = list(panel_buttons(floors))
         assert len(named) == len(set(named)) == 3 * floors - 2

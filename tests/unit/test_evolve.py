@@ -12,7 +12,7 @@ from elevator.core.node import boot
 NODE = boot(1, 4, None, 5, 0, Policy())
 
 
-def test_copy_has_the_changes_and_keeps_the_other_fields() -> None:
+def test_copy_contains_the_changes_and_keeps_the_other_fields() -> None:
     changed = evolve(NODE, now_ms=50, warnings={"a": 1})
     assert changed == attrs.evolve(NODE, now_ms=50, warnings={"a": 1})
     assert changed != NODE

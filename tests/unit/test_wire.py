@@ -249,7 +249,9 @@ def test_example_of_a_heartbeat_is_valid() -> None:
         (WAITED + 24, "Q", 15, evolve(VALID, waited=(Buttons(3, 6), Buttons(2, 15)))),
     ],
 )
-def test_field_has_its_documented_place_and_bound(at: int, layout: str, value: int, expected: Heartbeat) -> None:
+def test_field_at_its_documented_offset_is_decoded_up_to_its_bound(
+    at: int, layout: str, value: int, expected: Heartbeat
+) -> None:
     assert decode(changed(at, layout, value), "lab") == expected
 
 
