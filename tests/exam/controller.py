@@ -250,7 +250,8 @@ class Car:
     """True while the door is open. The state file has it too, because the door stays open if the program dies."""
     close_at: float = 0.0
     served_at: float = 0.0
-    """When the door opened, or the last call was served at this stop."""
+    """The latest of three times: when the door opened, when a call was last served at this stop, and when the node last
+    connected or was resumed."""
     is_announced: bool = False
     """True if the car has served a hall call at this stop. Then it keeps its direction until the dwell time is over."""
     pressed: set[Call] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""The format of heartbeats: round trips at every size, and rejection of invalid datagrams."""
+"""The format of heartbeats: round trips for every number of floors, sizes, and rejection of invalid datagrams."""
 
 import random
 import struct
