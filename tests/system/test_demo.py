@@ -49,7 +49,7 @@ def test_picture_shows_cars_passengers_statistics_and_log() -> None:
 
 
 @given(st.integers(2, 64), st.integers(1, 64), st.integers(1, 200), st.integers(1, 100), st.integers(0, 200_000))
-def test_picture_fits_a_terminal_with_room_for_all_floors(
+def test_picture_fits_the_height_and_its_floors_fit_the_width(
     floors: int, cars: int, width: int, height: int, now_ms: int
 ) -> None:
     lines = draw(scene(floors, cars, now_ms=now_ms), width, height).plain.splitlines()

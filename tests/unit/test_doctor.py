@@ -401,7 +401,7 @@ def test_id_in_use_fails_the_check() -> None:
     assert check_id(GROUP, 1) == Finding(False, "id 1 is in use at 10.0.0.1: choose another --id")
 
 
-def test_record_directory_must_be_writable(tmp_path: Path) -> None:
+def test_record_directory_must_be_usable(tmp_path: Path) -> None:
     assert check_record(tmp_path / "new").good
     assert os.listdir(tmp_path / "new") == []  # noqa: PTH208
     assert check_record(None).good

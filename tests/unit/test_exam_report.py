@@ -385,7 +385,7 @@ class TestLane:
         assert paths(marks, "away") == [f"M{self.AXIS.x(0)} 0h{round(self.AXIS.x(2000) - self.AXIS.x(0), 1)}"]
         assert "offline" not in drawn(CarEvent(0, 0, EventKind.CLIENT, True))[0]
 
-    def test_motor_up_is_above_the_line_and_down_below(self) -> None:
+    def test_motor_up_is_drawn_above_the_line_and_motor_down_below_it(self) -> None:
         labels, marks = drawn(
             CarEvent(1000, 0, EventKind.MOTOR, 1),
             CarEvent(2000, 0, EventKind.MOTOR, 0),

@@ -142,7 +142,7 @@ def test_path_that_is_not_a_regular_file_is_renamed(tmp_path: Path, make: Callab
     assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
 
 
-def test_damaged_file_is_read_in_full_or_renamed_or_refused(tmp_path: Path) -> None:
+def test_damaged_file_is_read_or_renamed_or_refused(tmp_path: Path) -> None:
     """A damaged file may seem to be of a newer version. Then the store must leave it in place."""
     rng = random.Random(5)
     save(tmp_path, Record(71, CALLS))
