@@ -365,7 +365,7 @@ def test_cars_share_out_all_calls_even_if_they_have_learned_of_them_at_different
 
 
 @pytest.mark.rule("A1")
-def test_call_is_as_old_as_any_car_publishes_it() -> None:
+def test_highest_published_age_of_a_call_counts() -> None:
     old, older = (Buttons(up=0b100), Buttons()), (Buttons(down=0b010), Buttons(up=0b100))
     cars = [Member(Car(0), 0, Buttons(), waited, Rates()) for waited in (NONE_WAITED, old, older)]
     assert assignment.waited_by_all(cars) == ((0b100, 0b010), (0b100, 0))
