@@ -5,7 +5,7 @@
 
 #include "bench_group.h"
 
-enum { UNCLAIMED_MS = 2000, STARVED_MS = 30000 }; /* as in assignment.py */
+enum { UNCLAIMED_MS = 2000, STARVED_MS = 30000, AGES_EVERY_MS = 5000 }; /* as in assignment.py */
 
 static int64_t clock_ns(void)
 {
@@ -110,22 +110,22 @@ static void drop_claimed(const struct bench_view *view, int n, int k, struct ass
     }
 }
 
-/* Return the lit calls that have waited long, as far as the node knows that has *view*. */
-static struct plan_waited waited_so_far(struct bench_group *g, const struct bench_view *view)
+/* Update the lit calls that have waited long, as far as the node of *car* knows, as `assign` does. */
+static void update_waited(struct bench_group *g, const struct bench_view *view, struct bench_car *car)
 {
-    struct plan_waited waited = {0};
-    for (int way = 0; way < 2; way++)
-        for (uint64_t calls = view->hall[way]; calls != 0; calls &= calls - 1) {
-            int floor = __builtin_ctzll(calls);
-            int64_t at_ms = view->since_ms[way][floor];
-            for (int age = 0; age < PLAN_AGES; age++) {
-                at_ms += PLAN_AGE_MS;
-                if (at_ms <= g->now_ms)
-                    *(way == 1 ? &waited.calls[age].up : &waited.calls[age].down) |= motion_bit(floor);
-                bench_note_due(g, at_ms);
-            }
+    bool is_due = g->now_ms >= car->waited_at_ms + AGES_EVERY_MS;
+    if (is_due)
+        car->waited_at_ms = g->now_ms;
+    if ((view->hall[0] | view->hall[1]) != 0)
+        bench_note_due(g, car->waited_at_ms + AGES_EVERY_MS);
+    for (int age = 0; age < PLAN_AGES; age++)
+        for (int way = 0; way < 2; way++) {
+            uint64_t *calls = way == 1 ? &car->waited.calls[age].up : &car->waited.calls[age].down;
+            *calls &= view->hall[way];
+            for (uint64_t lit = is_due ? view->hall[way] : 0; lit != 0; lit &= lit - 1)
+                if (g->now_ms >= view->since_ms[way][__builtin_ctzll(lit)] + (age + 1) * PLAN_AGE_MS)
+                    *calls |= lit & -lit;
         }
-    return waited;
 }
 
 /* Update which lit calls have starved. *claimed* are the calls that some car claims. */
@@ -204,9 +204,8 @@ void bench_assign(struct bench_group *g, struct bench_view *view, int first, int
     }
     if (g->config->assigner != BENCH_LQF) /* LQF leaves calls without a car. */
         update_waits(g, view, claimed);
-    struct plan_waited waited = waited_so_far(g, view);
     for (int k = first; k <= last; k++) {
-        g->cars[k].waited = waited;
+        update_waited(g, view, &g->cars[k]);
         g->cars[k].share.up |= view->starved[1];
         g->cars[k].share.down |= view->starved[0];
     }

@@ -36,7 +36,8 @@ Decisions:
   Now another step follows immediately if the car's public state or claims change.
 - A call counts more with age, so that few people wait very long. At first each node measured the ages itself. But
   after a fault the ages and so the plans of the nodes differed, and for up to two seconds no car claimed a call. Now
-  ages are published, and the highest one counts. They are coarse, so they change seldom and fit in a heartbeat.
+  ages are published, and the highest one counts. They are coarse and updated every few seconds, because the nodes of
+  a large group decide again whenever one of them publishes a change.
 - The record used to list all earlier incarnations of the node, to tell their cab calls from those of a duplicate. Now
   the numbers of the incarnations tell this (node.py).
 - A node that starts while another node uses its id serves calls like any other. It does not wait until the duplicate

@@ -47,6 +47,9 @@ from elevator.core.model import (
 )
 
 CACHE_SIZE = 16
+AGES_EVERY_MS = 5000
+"""How often a node updates which calls have waited long. Each update changes what the node publishes, so in a large
+group, an update for each call as it grows old would make all nodes decide again and again."""
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 INTERVAL_MS, INTERVAL_SIZE = 10, 400
@@ -92,6 +95,8 @@ class Assignment:
     waits: Mapping[Call, Wait] = {}
     waited: Waited = NONE_WAITED
     """The hall calls that have waited long, as far as this node knows. Heartbeats publish them."""
+    waited_at_ms: int = -NEVER_MS
+    """When `waited` was last updated, other than for calls that were served."""
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
     next_at_ms: int = 0
@@ -133,8 +138,11 @@ def assign(
         [starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS
     )
     interval_ms = INTERVAL_MS * (len(members) * floors // INTERVAL_SIZE)
-    due_at_ms = min(starve_at_ms, ages_at_ms(waits, now_ms))
-    return Assignment(claims, target, waits, waited_so_far(waits, now_ms), due_at_ms, now_ms + interval_ms)
+    waited, waited_at_ms = tuple(each & hall for each in old.waited), old.waited_at_ms
+    if now_ms >= waited_at_ms + AGES_EVERY_MS:
+        waited, waited_at_ms = waited_so_far(waits, now_ms), now_ms
+    due_at_ms = min(starve_at_ms, waited_at_ms + AGES_EVERY_MS) if waits else NEVER_MS
+    return Assignment(claims, target, waits, waited, waited_at_ms, due_at_ms, now_ms + interval_ms)
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
@@ -192,12 +200,6 @@ def waited_so_far(waits: Mapping[Call, Wait], now_ms: int) -> Waited:
         buttons_of(call for call, wait in waits.items() if now_ms >= wait.since_ms + (k + 1) * AGE_MS)
         for k in range(AGES)
     )
-
-
-def ages_at_ms(waits: Mapping[Call, Wait], now_ms: int) -> int:
-    """Return when the result of `waited_so_far` changes if the calls do not; NEVER_MS if never."""
-    times_ms = (wait.since_ms + (k + 1) * AGE_MS for wait in waits.values() for k in range(AGES))
-    return min((at_ms for at_ms in times_ms if at_ms > now_ms), default=NEVER_MS)
 
 
 def waited_by_all(members: Collection[Member]) -> CallMasks:

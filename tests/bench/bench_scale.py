@@ -50,9 +50,9 @@ from elevator.building.elevators import EventKind
 from elevator.core import assignment, call_set, node, outgoing
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import (
+    AGES,
     EVERY_CAR,
     NEVER_MS,
-    NONE_WAITED,
     Author,
     Behaviour,
     Button,
@@ -182,7 +182,9 @@ def message(author: Author, cars: int, floors: int, calls: Calls) -> Heartbeat:
     """Return a heartbeat of *author* in an idle group with the call set *calls*."""
     car, hears = fleet.standing_car(author.id, cars, floors), (1 << cars) - 1 & ~(1 << author.id)
     claims, rates = calls.hall & fleet.share(author.id, cars, floors), fleet.rates(floors)
-    return Heartbeat(author, 0, floors, car, claims, hears, calls, calls.digest, rates, NONE_WAITED, __version__)
+    return Heartbeat(
+        author, 0, floors, car, claims, hears, calls, calls.digest, rates, (calls.hall,) * AGES, __version__
+    )
 
 
 def datagram(heartbeat: Heartbeat) -> bytes:

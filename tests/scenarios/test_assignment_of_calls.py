@@ -338,12 +338,23 @@ def test_node_publishes_which_calls_have_waited_long() -> None:
     hall = Buttons(up=0b100)
     cars = {0: Member(Car(0), 0, hall, NONE_WAITED, Rates())}  # A claimed call does not starve.
     now, at_ms = assignment.Assignment(), 1000
-    for ages in range(AGES + 1):
+    while at_ms < 1000 + 2 * AGES * AGE_MS:
         now = assignment.assign(now, at_ms, Policy(), 0, 4, hall, cars)
+        ages = min((at_ms - 1000) // AGE_MS, AGES)
         assert now.waited == (hall,) * ages + NONE_WAITED[ages:]
         at_ms = now.due_at_ms
-    assert at_ms > 1000 + AGES * AGE_MS
-    assert assignment.assign(now, at_ms, Policy(), 0, 4, Buttons(), cars).waited == NONE_WAITED
+    assert assignment.assign(now, at_ms - 1, Policy(), 0, 4, Buttons(), cars).waited == NONE_WAITED
+
+
+@pytest.mark.rule("A1")
+def test_ages_of_calls_are_updated_at_intervals_even_if_calls_grow_old_one_after_the_other() -> None:
+    cars = {0: Member(Car(0), 0, Buttons(), NONE_WAITED, Rates())}
+    now, changes = assignment.Assignment(), 0
+    for second in range(40):
+        old, hall = now.waited, Buttons(up=(1 << second // 2) - 1)  # A new call every two seconds.
+        now = assignment.assign(now, 1000 * second, Policy(), 0, 64, hall, cars)
+        changes += now.waited != old
+    assert 2 <= changes <= 40_000 // assignment.AGES_EVERY_MS
 
 
 @pytest.mark.rule("A1")

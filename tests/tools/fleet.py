@@ -38,8 +38,8 @@ from elevator.core import outgoing
 from elevator.core.call_set import merge, press, serve
 from elevator.core.messages import Heartbeat
 from elevator.core.model import (
+    AGES,
     EVERY_CAR,
-    NONE_WAITED,
     RATE_MAX,
     Author,
     Behaviour,
@@ -274,7 +274,17 @@ class Fleet:
         claims = calls.hall & self.shares[id]
         car, me = self.car[id], self.authors[id - 1]
         message = Heartbeat(
-            me, 0, self.floors, car, claims, hears, calls, calls.digest, rates(self.floors), NONE_WAITED, __version__
+            me,
+            0,
+            self.floors,
+            car,
+            claims,
+            hears,
+            calls,
+            calls.digest,
+            rates(self.floors),
+            (calls.hall,) * AGES,
+            __version__,
         )
         new = self.outgoing[id] = outgoing.compose(old, message, now_ms)
         if new is not old:
