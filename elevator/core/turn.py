@@ -5,9 +5,10 @@
  2. The turn only starts a write of the record, so it never waits for the disk. A later tick reports that the record is
     on disk. Heartbeats and lamps depend on that report (replica.py).
  3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
-    step. If the snapshot is stale by then, the turn keeps the presses, discards the rest of the result, and repeats the
-    step with the current inputs. A stall between the clock check and the command cannot be detected. It has the same
-    effect as a slow server: the next turn corrects the command, and no door opens between floors (door.py).
+    step. If the snapshot is stale by then, or there is none and STALL_MS have passed, the turn keeps the presses,
+    discards the rest of the result, and repeats the step with the current inputs. A stall between the clock check and
+    the command cannot be detected. It has the same effect as a slow server: the next turn corrects the command, and no
+    door opens between floors (door.py).
 
 A tick that only extends the timeouts of peers takes a fast path. The main loop and the simulated world both run `turn`.
 """
@@ -19,7 +20,7 @@ from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import Inputs, Outputs
 from elevator.core.node import Node, heartbeat, outputs, record, send_at_ms
-from elevator.core.step import sent, skip_stale, step, step_idle
+from elevator.core.step import STALL_MS, sent, skip_stale, step, step_idle
 
 
 class Disk(Protocol):
@@ -55,7 +56,7 @@ def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Net
     heard = step_idle(node, tick)
     if heard is None:
         stepped, (now_ms, inputs) = step(node, tick), read_panel()
-        if inputs is not tick.inputs:
+        if inputs is not tick.inputs or now_ms >= tick.now_ms + STALL_MS:
             node, tick = skip_stale(node, tick, now_ms), evolve(tick, now_ms=now_ms, inputs=inputs)
             stepped = step(node, tick)
         node = stepped

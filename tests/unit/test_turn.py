@@ -9,7 +9,7 @@ from elevator.core import step as stepping
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import Button, Buttons, Call, Inputs, Motor, Outputs
 from elevator.core.node import Node
-from elevator.core.step import step
+from elevator.core.step import STALL_MS, step
 from elevator.simulation.plans import plan
 from elevator.simulation.world import World
 
@@ -63,6 +63,12 @@ def test_decision_from_stale_inputs_is_not_executed(is_stalled: bool) -> None:
     after = turn.turn(before, Tick(1010, inputs), lambda: latest, devices, devices, devices)
     assert [outputs.motor for outputs in devices.written] == [Motor.STOP if is_stalled else Motor.UP]
     assert after.now_ms == (31_000 if is_stalled else 1010)
+
+
+def test_node_without_a_panel_listens_after_a_stall_in_the_middle_of_a_turn() -> None:
+    before = Group()[0].node
+    after = turn.turn(before, Tick(1010, None), lambda: (1010 + STALL_MS, None), Devices(), Devices(), Devices())
+    assert node.is_listening(after)
 
 
 def test_press_read_before_a_stall_is_kept() -> None:

@@ -396,7 +396,11 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "is_stopped and car.position.at_floor",
         "car.position.at_floor",
     ),
-    "stale_decision_is_executed": (turn.turn, "inputs is not tick.inputs", "False"),
+    "stale_decision_is_executed": (
+        turn.turn,
+        "inputs is not tick.inputs or now_ms >= tick.now_ms + STALL_MS",
+        "False",
+    ),
     "press_read_before_a_stall_is_forgotten": (step.skip_stale, "register_presses(node, tick.inputs)", "node"),
     "car_with_a_blocked_door_stays_in_service": (drive.diagnose, "if now_ms >= blocked_at_ms:", "if False:"),
     "car_with_a_dead_sensor_stays_in_service": (drive.diagnose, " or car.position.is_dead", ""),

@@ -14,10 +14,10 @@ import pytest
 from attrs import frozen
 from reword import reword
 
-from elevator.core import act, node, position, replica
+from elevator.core import act, node, position, replica, turn
 from elevator.core.model import Button
 from elevator.simulation import campaign
-from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
+from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press
 
 UP, CAB = Button.UP, Button.CAB
 DUPLICATE = 3
@@ -114,6 +114,19 @@ REGRESSIONS = {
         (
             *(Press(at_ms, at_ms + 200, 0, CAB, 0) for at_ms in range(3000, 60_000, 1000)),
             Press(4500, 4700, 0, CAB, 2),
+        ),
+    ),
+    # Node 1 has no panel, so no snapshot shows that its turn has become stale.
+    "node_without_a_panel_lights_no_lamp_after_a_stall_in_the_middle_of_a_turn": Regression(
+        pytest.mark.rule("C10"),
+        turn.turn,
+        " or now_ms >= tick.now_ms + STALL_MS",
+        "",
+        (
+            InjectedFault(FaultKind.SERVER, 2500, 20_000, 1, delay_ms=500),
+            InjectedFault(FaultKind.KILL, 4000, 4100, 1),
+            Press(4050, 4250, 0, UP, 0),
+            InjectedFault(FaultKind.FREEZE, 4350, 5600, 1, point=Point.BEFORE_HARDWARE),
         ),
     ),
     # The wrong reading ends soon. But the server is slow, and its next reply arrives more than 100 ms later.
