@@ -96,11 +96,11 @@ def test_reply_confirms_the_commands_before_its_sweep(bench: Bench) -> None:
         bench.port.write(wanted)
         # The port's clock stands still, so that the port sends no sweep after the reply.
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
-        assert bench.port.inputs(now_ms()) == confirmed_inputs(before, wanted)
+        assert bench.port.inputs(asked_at_ms) == confirmed_inputs(before, wanted)
         before = Inputs(floor=2, confirmed=Confirmed(bool(wanted.door), wanted.motor is Motor.STOP))
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # This sweep follows the command.
-        assert bench.port.inputs(now_ms()) == before
+        assert bench.port.inputs(bench.port.asked_at_ms) == before
         if wanted.motor is not Motor.STOP:  # No reply confirms a running motor.
             bench.pump(lambda: bench.elevator.shaft.motor is not Motor.STOP)
         assert (bench.elevator.door, bench.elevator.shaft.motor) == (wanted.door, wanted.motor)
