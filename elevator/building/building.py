@@ -6,7 +6,7 @@ Rules:
 - This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
   `hardware/server_side.py` describes the handling of incomplete messages.
 - Whenever the state of a connection changes, `_update_watch` selects the socket events to wait for.
-- The history records each change of an elevator with its time.
+- The history stores each change of an elevator with its time.
 """
 
 import random
@@ -38,12 +38,14 @@ class Server:
         self.elevator = elevator
         self.address: tuple[str, int] = listener.getsockname()
         self.listener: socket.socket | None = listener
+        """None while the server is stopped."""
         self.client: socket.socket | None = None
         self.is_paused = False
+        """True while the server neither accepts nor serves a client."""
         self.reader = MessageReader()
         self.unsent = b""
-        """Replies that did not fit in the send buffer. The server reads no requests until they are sent."""
-        self.changes = 0
+        """Replies that did not fit in the send buffer. The server reads no more requests until they are sent."""
+        self.event_count = 0
         """Number of events of the elevator so far."""
 
 
@@ -54,11 +56,11 @@ class SerialCard(Protocol):
     """Path of the serial port; empty while the card is unplugged."""
 
     def plug(self) -> None:
-        """Plug in the card; raise OSError if no pseudo-terminal is available."""
+        """Plug in the card unless it is plugged in; raise OSError if that fails."""
 
     def unplug(self) -> None: ...
 
-    def wake_us(self) -> float | None:
+    def wake_at_us(self) -> float | None:
         """Return when `advance` must run next; None if nothing is scheduled."""
 
     def advance(self, now_us: int) -> None:
@@ -84,7 +86,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Building:
-    """A set of simulated elevators. The caller's loop must call `turn` repeatedly."""
+    """A set of simulated elevators. The caller's loop must call `run_once` repeatedly."""
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class Building:
         self.clock_us: Callable[[], int] = _monotonic_us
         self._stop_on_disconnect = stop_on_disconnect
         self.press_ms = press_ms
-        self.entered: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
+        self.server_context: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
         """Returns the context in which `switch_server` reopens the server of a car, such as a network namespace."""
         now_ms = self.clock_us() // 1000
         self.servers = [
@@ -122,14 +124,14 @@ class Building:
                     each.close()
         self._selector.close()
 
-    def turn(self, timeout_s: float) -> None:
-        """Wait up to *timeout_s* for ready sockets or due changes, then process them."""
+    def run_once(self, timeout_s: float) -> None:
+        """Wait up to *timeout_s* for a ready socket or a due change. Then serve sockets and advance elevators."""
         now_us = began_us = self.settle()
         wakes = [elevators.wake_at_ms(server.elevator) for server in self.servers]
         expiries = [self._expires_at_ms(car) for car in range(len(self.servers))]
         wakes += expiries
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
-        card_wakes = (card.wake_us() for card in self.cards.values())
+        card_wakes = (card.wake_at_us() for card in self.cards.values())
         byte_us = min((wake - now_us for wake in card_wakes if wake is not None), default=timeout_s * 1e6)
         if 0 < byte_us < min(wait_us, 1000):  # The selector rounds up to whole milliseconds.
             time.sleep(byte_us / 1e6)
@@ -141,7 +143,7 @@ class Building:
         now_us = self.settle()
         for car, expires_at_ms in enumerate(expiries):
             if expires_at_ms is not None:
-                # All bytes from before this turn have been read. So a message that had expired by then is incomplete.
+                # Everything that arrived before *began_us* was read, so a message that expired by then is incomplete.
                 self._expire(car, began_us // 1000, now_us)
         for card in self.cards.values():
             card.advance(now_us)
@@ -170,10 +172,13 @@ class Building:
             # `settle` gives past changes their exact times. All other changes happen now.
             at_us = event.at_ms * 1000 if event.at_ms < now_us // 1000 else now_us
             self.history.append(car, event, at_us)
-            self.servers[car].changes += 1
+            self.servers[car].event_count += 1
 
     def watch(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
-        """Make `turn` call *then* whenever *sock* is ready for an event in *mask*. If *mask* is 0, stop watching."""
+        """Make `run_once` call *then* whenever *sock* is ready for an event in *mask*. If *mask* is 0, stop watching.
+
+        If *sock* is already watched for *mask*, do nothing: the old *then* stays.
+        """
         key = self._selector.get_map().get(sock)
         if key is None and mask:
             self._selector.register(sock, mask, then)
@@ -187,7 +192,7 @@ class Building:
         self.watch(sock, 0, lambda _: None)
         sock.close()
 
-    # The servers' clients
+    # The connections of the clients
 
     def _update_watch(self, car: int) -> None:
         server = self.servers[car]
@@ -214,7 +219,10 @@ class Building:
         self._serve(car, selectors.EVENT_READ)
 
     def _serve(self, car: int, mask: int) -> None:
-        """Read requests or send unsent replies, depending on *mask*."""
+        """If *mask* has EVENT_READ, read requests and answer them. Then send unsent replies.
+
+        Disconnect the client if it has closed the connection or the connection fails.
+        """
         server = self.servers[car]
         assert server.client is not None
         try:
@@ -251,14 +259,17 @@ class Building:
         return server.reader.expires_at_ms() if is_read else None
 
     def _expire(self, car: int, until_ms: int, now_us: int) -> None:
-        """Drop the client's incomplete message if it had expired by *until_ms*; see `MessageReader.expire`."""
+        """If the client's incomplete message had expired by *until_ms*, drop it and count it as a bad request.
+
+        See `MessageReader.expire`.
+        """
         server = self.servers[car]
         if dropped := server.reader.expire(until_ms):
             server.elevator, event = elevators.reject_incomplete(server.elevator, dropped, now_us // 1000)
             self._record(car, [event], now_us)
 
     def _drop(self, car: int) -> None:
-        """Disconnect the client, if any, and stop the motor if `stop_on_disconnect` is set."""
+        """If there is a client, disconnect it, and stop the motor if `stop_on_disconnect` is set."""
         server = self.servers[car]
         if server.client is not None:
             self.close_socket(server.client)
@@ -271,12 +282,12 @@ class Building:
         self._update_watch(car)
 
     def switch_server(self, car: int, on: bool, now_us: int) -> None:
-        """Start or stop the server of *car*; raise Refused if its port is in use."""
+        """Start the server of *car*, or stop it and disconnect its client. Raise Refused if it cannot start."""
         server = self.servers[car]
         if on == (server.listener is not None):
             return
         if on:
-            with self.entered(car):
+            with self.server_context(car):
                 server.listener = listen(*server.address)
         else:
             assert server.listener is not None
@@ -286,8 +297,8 @@ class Building:
         self._update_watch(car)
         self._record(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
 
-    def pause_reading(self, car: int, is_paused: bool) -> None:
-        """Stop or resume accepting a client of *car* and reading from it. A connection stays open."""
+    def set_paused(self, car: int, is_paused: bool) -> None:
+        """Pause or resume the server of *car*. While paused, it serves and accepts no client, but stays connected."""
         self.servers[car].is_paused = is_paused
         self._update_watch(car)
 
@@ -303,7 +314,7 @@ def open_building(
     press_ms: int = 200,
     stop_on_disconnect: bool = True,
 ) -> Building:
-    """Return a building on consecutive ports from *port* (0: any free ports); raise Refused if a port is in use."""
+    """Return a building on consecutive ports from *port* (0: any free ports). Raise Refused if one cannot be opened."""
     with ExitStack() as stack:
         listeners = [stack.enter_context(listen(host, port and port + car)) for car in range(len(shafts))]
         stack.pop_all()

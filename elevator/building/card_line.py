@@ -68,7 +68,10 @@ class Card:
 def apply_byte(
     card: Card, elevator: SimulatedElevator, byte: int, now_ms: int
 ) -> tuple[Card, SimulatedElevator, bytes]:
-    """Process one *byte* from the controller and return the reply, if any. *elevator* must be settled at *now_ms*."""
+    """Process one *byte* from the controller. Return the new card and elevator, and the reply, which may be empty.
+
+    *elevator* must be settled at *now_ms*.
+    """
     operation, pin = byte & 0xC0, byte & 0x3F
     if card.awaits_speed:
         card = evolve(card, speed=byte, awaits_speed=False)
@@ -87,7 +90,7 @@ def apply_byte(
 
 
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
-    """Set the level of an output *pin*. Return the card and the used bytes of the equivalent server message, if any."""
+    """Set the level of an output *pin*. Return the card and the equivalent server message without padding, if any."""
     if pin in LAMPS:
         return card, (2, *LAMPS[pin], high)
     if pin in INDICATOR_PINS:
@@ -106,7 +109,7 @@ def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
 
 
 def motor_message(card: Card) -> tuple[int, ...]:
-    """Return the two used bytes of the server message for the levels of the motor pins."""
+    """Return the server message for the levels of the motor pins, without padding."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
@@ -121,12 +124,13 @@ def input_levels(elevator: SimulatedElevator) -> int:
 
 
 class CardLine:
-    """The I/O card of *car* in *building*, on a pseudo-terminal to which the symbolic link *link* points.
-
-    The constructor raises OSError if the pseudo-terminal or the link cannot be created.
-    """
+    """The I/O card of *car* in *building*, on a pseudo-terminal."""
 
     def __init__(self, building: Building, car: int, link: Path | None = None) -> None:
+        """Add the card to *building* and plug it in; raise OSError if that fails.
+
+        *link* is the path of a symbolic link that points to the pseudo-terminal while the card is plugged in.
+        """
         self.card = Card()
         self.path = ""
         """Path of the pseudo-terminal; empty while the card is unplugged."""
@@ -141,7 +145,7 @@ class CardLine:
         self.plug()
 
     def plug(self) -> None:
-        """Plug in the card; do nothing if it is already plugged in."""
+        """Plug in the card unless it is plugged in. Raise OSError if the terminal or the link cannot be created."""
         if self.path:
             return
         self._master, self._slave = pty.openpty()
@@ -150,9 +154,9 @@ class CardLine:
         self.path = os.ttyname(self._slave)
         self._building.watch(self._master, selectors.EVENT_READ, lambda _: self._receive())
         if self._link is not None:
-            beside = self._link.with_name(f"{self._link.name}.new")
-            beside.symlink_to(self.path)
-            beside.replace(self._link)
+            new_link = self._link.with_name(f"{self._link.name}.new")
+            new_link.symlink_to(self.path)
+            new_link.replace(self._link)
 
     def unplug(self) -> None:
         """Unplug the serial cable. The card keeps its power and its outputs."""
@@ -168,7 +172,7 @@ class CardLine:
         self._to_host.clear()
         self._release_at_us = None
 
-    def wake_us(self) -> float | None:
+    def wake_at_us(self) -> float | None:
         """Return when `advance` must run next; None if nothing is scheduled."""
         times = [queue[0][0] for queue in (self._to_card, self._to_host) if queue]
         times += [] if self._release_at_us is None else [self._release_at_us]
@@ -178,10 +182,10 @@ class CardLine:
         """Process all bytes that have arrived by *now_us*, in both directions."""
         old = elevator = self._building.servers[self._car].elevator
         while self._to_card and self._to_card[0][0] <= now_us:
-            came_us, byte = self._to_card.popleft()
+            arrived_at_us, byte = self._to_card.popleft()
             self.card, elevator, reply = apply_byte(self.card, elevator, byte, now_us // 1000)
             for each in reply:
-                self._to_host.append((self._free_at_us(self._to_host, came_us) + BYTE_US, each))
+                self._to_host.append((self._free_at_us(self._to_host, arrived_at_us) + BYTE_US, each))
         if elevator is not old:
             self._building.change(self._car, elevator, now_us)
         ready = bytearray()
@@ -197,7 +201,7 @@ class CardLine:
 
     def _receive(self) -> None:
         if not self.path:
-            return  # An earlier event of the same turn unplugged the card.
+            return  # An event before this one has unplugged the card.
         now_us = self._building.clock_us()
         try:
             received = os.read(self._master, 4096)

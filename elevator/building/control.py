@@ -1,4 +1,4 @@
-"""The requests of the control socket and of the page: their types, and their parser.
+"""The requests that the control socket and the page accept: their types, and their parser.
 
 A request is a JSON object such as `{"do": "stop", "car": 0, "on": true}`. It is validated completely before it is
 executed.
@@ -92,7 +92,7 @@ REQUESTS: Mapping[str, type[Request]] = {
 - `obstruct`: the obstruction switch;
 - `power`: the motor's power;
 - `server`: the elevator server; turning it off closes its connection and its port;
-- `deaf`: if on, the server keeps its connection but does not read from it, and accepts no other;
+- `deaf`: if on, the server keeps its connection but does not serve it, and accepts no other;
 - `card`: the I/O card, plugged in (on) or unplugged (off).
 """
 

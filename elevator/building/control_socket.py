@@ -24,7 +24,7 @@ class ControlClient:
 
 
 class ControlSocket:
-    """The listening socket and its clients, served by the building's `turn`."""
+    """The listening socket and its clients, served by the building's `run_once`."""
 
     def __init__(self, building: Building, listener: socket.socket) -> None:
         """Take ownership of *listener*."""
@@ -39,7 +39,7 @@ class ControlSocket:
         return port
 
     def close(self) -> None:
-        """Close all sockets. Do not call the building's `turn` afterwards."""
+        """Close all sockets. Do not call the building's `run_once` afterwards."""
         for client in self._clients:
             client.socket.close()
         self._listener.close()
@@ -83,7 +83,7 @@ class ControlSocket:
         self._clients.remove(client)
 
     def _answer_lines(self, client: ControlClient) -> bool:
-        """Answer complete lines until _CHUNK bytes of replies are unsent. Return whether any reply is unsent."""
+        """Answer complete lines until at least _CHUNK bytes of replies are unsent. Return whether any are unsent."""
         while not client.is_ending and len(client.unsent) < _CHUNK:
             line, newline, rest = client.received.partition(b"\n")
             if len(line) > LINE_LIMIT:
@@ -98,5 +98,5 @@ class ControlSocket:
 
 
 def open_control(building: Building, port: int = 0) -> ControlSocket:
-    """Open the control socket of *building* on *port* (0: any free port); raise Refused if the port is in use."""
+    """Open the control socket of *building* on *port* (0: any free port); raise Refused if that fails."""
     return ControlSocket(building, listen("127.0.0.1", port))

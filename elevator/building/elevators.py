@@ -2,10 +2,10 @@
 
 Rules:
 - Unsafe commands, such as opening the door between floors, are executed as by real hardware. `Counters` counts them.
-- Bad requests are counted and ignored: see protocol.py.
+- Bad requests are only counted and described: see protocol.py.
 - Before changing an elevator, the caller must `settle` it: advance it to the current time. So the time of each event is
   exact even if the caller is late.
-- `changes` derives the events by comparing two states of an elevator, so no code path can forget to report a change.
+- `changes` derives events by comparing two states of an elevator, so no code path can forget to report a change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,10 @@ class EventKind(StrEnum):
 
 
 class Event(NamedTuple):
-    """A change of an elevator. Only presses, releases and lamps have a *button* and a *floor*."""
+    """A change of an elevator or its connection, or something that its controller did wrong.
+
+    Only presses, releases and lamps have a *button* and a *floor*.
+    """
 
     at_ms: int
     kind: EventKind

@@ -8,7 +8,7 @@ from elevator.building.elevators import Event
 
 LENGTH = 100_000
 """Number of events stored. Older events are dropped."""
-EVENTS_A_REPLY = 5_000
+EVENTS_PER_REPLY = 5_000
 
 
 class History:
@@ -31,13 +31,13 @@ class History:
             observer(car, event, at_us)
 
     def since(self, number: int) -> dict[str, Any]:
-        """Return up to EVENTS_A_REPLY events, beginning with event *number*.
+        """Return up to EVENTS_PER_REPLY events, beginning with event *number* or the oldest one stored.
 
         "next" is the number of the event that follows them. "lost" is how many of the requested events were dropped.
         """
         first = self.next_event - len(self._events)
         begin = min(max(number, first), self.next_event)
-        end = min(begin + EVENTS_A_REPLY, self.next_event)
+        end = min(begin + EVENTS_PER_REPLY, self.next_event)
         # Indexing a deque is fast near its ends. Clients usually ask for recent events, so walk backwards.
         newest = [self._events[index - self.next_event] for index in range(end - 1, begin - 1, -1)]
         return {"events": newest[::-1], "next": end, "lost": max(0, first - max(number, 0))}

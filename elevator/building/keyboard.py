@@ -5,9 +5,9 @@ from attrs import frozen
 
 @frozen
 class Keys:
-    """The keys for each function. `up`, `down` and `cab` have one key per floor, lowest floor first.
+    """The keys for each function. In `up`, `down` and `cab`, each character is the key for one floor.
 
-    `down` starts at floor 1, the lowest floor with a down button.
+    `up` and `cab` begin with floor 0; `down` begins with floor 1, the lowest floor with a down button.
     """
 
     up: str = "qwertyui"

@@ -19,7 +19,7 @@ ADDRESS = "127.0.0.1"
 _NODES = "127.0.0.2"
 """The address to which the relay forwards datagrams: any loopback address but ADDRESS."""
 _BATCH = 8192
-"""About how many datagrams to forward before other events get a turn. The kernel queues or drops the rest."""
+"""About how many datagrams to forward before serving other sockets. The kernel queues or drops the rest."""
 
 
 class SimulatedNetwork:
@@ -32,9 +32,9 @@ class SimulatedNetwork:
         self.loss = 0.0
         """Probability, 0 to 1, that a datagram is lost, independently for each receiver."""
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
-        """The arrival time (ms) and content of each node's last heartbeat, even if the relay dropped the heartbeat."""
+        """The arrival time (ms) and content of each node's last valid heartbeat, whether it was forwarded or not."""
         self._batch = max(1, _BATCH // nodes**2)
-        """Number of datagrams to read from one node per turn. Each is forwarded to all other nodes."""
+        """How many datagrams of one node to read at a time. Each is forwarded to all other nodes."""
         self._admission = Admission(group)
         self._rng = rng
         self._sockets: list[socket.socket] = []

@@ -1,7 +1,7 @@
 """A running building with passengers, which a web page shows and controls.
 
-The page may send the request `traffic` and those of the control socket, except `state` and `events`. It receives all
-changes without asking.
+The page may send the request `traffic` and those of the control socket, except `state` and `events`. It does not need
+these two, because it is sent every change.
 """
 
 import json
@@ -75,7 +75,7 @@ class OccupiedBuilding:
     ) -> bytes:
         """Execute a request sent by the page, and return the reply.
 
-        *more* lists additional requests that the page may send; *do_more* executes them.
+        *more* maps the names of additional requests that the page may send to their types; *do_more* executes them.
         """
         try:
             name, request = parse(line, {**PAGE, **(more or {})})

@@ -99,7 +99,7 @@ def _switch(building: Building, name: str, car: int, on: bool, now_us: int) -> N
             _switch_card(building, car, on)
         case _:
             assert name == "deaf"
-            building.pause_reading(car, on)
+            building.set_paused(car, on)
 
 
 def _switch_card(building: Building, car: int, on: bool) -> None:

@@ -7,7 +7,7 @@ Rules:
 - A passenger presses the hall button on one car's panel and waits. They board a car if its door is open at their floor
   and its lamp for their direction is dark. A car clears that lamp to announce its direction. For LAMP_DELAY_MS after a
   press they do not board, because the lamp may not have lit yet.
-- Boarding takes BOARDING_MS. If the door closes before that, the passenger keeps waiting.
+- Boarding takes BOARDING_MS. If the door closes sooner, the passenger keeps waiting.
 - In the car, the passenger presses the cab button of their destination. They leave when the door is open there.
 - If the lamp stays dark for PATIENCE_MS while no door is open at their floor, the passenger presses again. They press a
   hall button on the next car's panel, because the first panel may be dead.
@@ -104,7 +104,7 @@ class Passenger:
     car: int | None = None
     """The car that the passenger boards or rides in; None while waiting."""
     boarded_at_ms: int = 0
-    """When boarding ends. Unused while the passenger waits."""
+    """When boarding ends. Meaningless while the passenger waits."""
     dark_since_ms: int | None = None
     """Start of the wait for the lamp to light; None while it is lit or a door is open at the passenger's floor."""
 
@@ -139,6 +139,7 @@ class Tally:
 
     served: int
     under_way: int
+    """How many passengers wait, board or ride."""
     mean_wait_ms: float
     longest_wait_ms: int
 
@@ -156,7 +157,7 @@ def change_flow(crowd: Crowd, per_minute: float, profile: Profile, now_ms: int) 
 
 
 def draw(traffic: PassengerFlow, number: int, after_ms: int) -> Trip | None:
-    """Draw the trip of passenger *number*, the next to arrive after *after_ms*; None if no more passengers arrive."""
+    """Draw the trip of passenger *number*, the next to arrive after *after_ms*. Return None if no more will arrive."""
     if not traffic.per_minute:
         return None
     rng = random.Random(f"{traffic.seed}/{number}")

@@ -57,7 +57,7 @@ def answer(elevator: SimulatedElevator, requests: bytes, now_ms: int) -> Answer:
 
 @lru_cache(maxsize=256)
 def _read(requests: bytes, floors: int, inputs: Inputs) -> tuple[bytes, tuple[Message, ...]]:
-    """Return the replies to all reads in *requests*, and the other messages: writes and bad reads.
+    """Return the replies to all reads in *requests*, and the messages for `_write`: all that are not valid reads.
 
     Clients read all inputs many times per second, so the results are cached.
     """
@@ -83,7 +83,7 @@ def _read(requests: bytes, floors: int, inputs: Inputs) -> tuple[bytes, tuple[Me
 
 
 def _write(elevator: SimulatedElevator, exist: Buttons, message: Message, now_ms: int) -> SimulatedElevator | str:
-    """Execute a *message* that is not a valid read. Return the new elevator, or describe a bad message."""
+    """Execute a *message* that is not a valid read. Return the new elevator, or a description if the message is bad."""
     operation, first, second, third = message
     counts = elevator.counts
     match operation:

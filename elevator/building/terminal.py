@@ -4,7 +4,7 @@ Rules:
 - The picture (terminal_picture.py) is written only when it has changed.
 - The terminal is restored however the program ends (see screen.py), and while Ctrl-Z suspends the program.
 - If another program has changed the terminal's settings since the start, they stay as they are.
-- The program ends when its parent (a shell or `just`) ends, because it could never return to the foreground.
+- The program ends when its parent (a shell or `just`) ends, because nothing could bring it back to the foreground.
 - If the terminal does not accept output, nothing is drawn, and the elevators keep running.
 """
 
@@ -108,14 +108,14 @@ class Terminal:
             self._guard = None
 
     def paint(self, notes: Sequence[str]) -> None:
-        """Draw the elevators and *notes* if they have changed."""
+        """Draw the elevators and *notes* if they have changed. If the parent process is gone, set `is_over` instead."""
         if os.getppid() != self._parent:
             self.is_over = True
         if self.is_over:
             return
         building = self._building
         panels = [
-            PanelPicture(each.elevator, each.address[1], each.client is not None, each.changes)
+            PanelPicture(each.elevator, each.address[1], each.client is not None, each.event_count)
             for each in building.servers
         ]
         width, height = _size()

@@ -36,7 +36,7 @@ class PanelPicture:
     elevator: SimulatedElevator
     port: int
     client: bool
-    changes: int
+    event_count: int
     """Number of events so far. If it grows while the elevator is idle, the controller keeps changing outputs."""
 
 
@@ -49,7 +49,10 @@ def draw(
     width: int,
     height: int,
 ) -> Text:
-    """Draw *panels* above *notes*, cropped to *width* by *height* characters. Panel *selected* is marked."""
+    """Draw *panels* above *notes* for a terminal of *width* by *height* characters; leave its last row and column free.
+
+    If not all panels fit, draw those around *selected*. If there are several, mark *selected*.
+    """
     text = Text(no_wrap=True, overflow="crop", end="")
     legend = _legend(appearance.keys, len(panels))
     room = height - 1 - len(legend) - NOTE_LINES
@@ -83,7 +86,7 @@ def draw(
 
 
 def _window(count: int, selected: int, room: int) -> list[int]:
-    """Return up to *room* consecutive numbers below *count*, with *selected* near the middle."""
+    """Return up to *room* consecutive numbers below *count*, with *selected* as near the middle as possible."""
     first = min(max(0, selected - room // 2), max(0, count - room))
     return list(range(first, min(count, first + room)))
 
@@ -144,13 +147,13 @@ def _panel(
         line("hall up", lamps(Button.UP), door),
         line("hall down", lamps(Button.DOWN), stop),
         line("cab", lamps(Button.CAB), Text.assemble(" obstr.  ", switch)),
-        border("└", "┴", "┘", f" {panel.changes} "),
+        border("└", "┴", "┘", f" {panel.event_count} "),
         Text(),
     ]
 
 
 def _car(elevator: SimulatedElevator, position: float, floors: Sequence[int], width: int) -> Text:
-    """Draw the row above the numbers of the *floors*: the car, at its position."""
+    """Draw the row above the floor numbers. It shows the car at *position*, if that is among *floors*."""
     row = Text(" " * width)
     column = round((position - floors[0]) * CELL) + CELL - 2
     if 0 <= column < width:

@@ -20,8 +20,9 @@ Json = Mapping[str, object]
 def building(floors: int, cars: int, driver: str = "", network: bool = False) -> Json:
     """Return the values that never change.
 
-    *driver* tells what drives the cars: "node" for this program's nodes, "controller" for those of another program, ""
-    if the page does not control what drives them. *network* is true if the page controls the network between them.
+    *driver* says what drives the cars: "node" for this program's nodes, "controller" for another program's controllers,
+    "" if the page cannot kill or freeze what drives them. *network* is true if the page controls the network between
+    them.
     """
     profiles = [str(profile) for profile in Profile]
     return {"floors": floors, "cars": cars, "driver": driver, "network": network, "profiles": profiles}
@@ -109,7 +110,7 @@ def traffic(crowd: Crowd) -> Json:
 
 
 def waits(crowd: Crowd, now_ms: int) -> Json:
-    """Return the waiting-time statistics, rounded to tenths of a second so that they change less often."""
+    """Return the waiting-time statistics, with times in whole tenths of a second so that they change less often."""
     tally = passengers.tally(crowd, now_ms)
     return {
         "served": tally.served,

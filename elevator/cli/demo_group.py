@@ -117,7 +117,7 @@ def _controllers(
 ) -> Controllers:
     """Return the controllers that *launches* describe. Closing *stack* stops them."""
     controllers = Controllers(launches, directory, noun)
-    stack.callback(controllers.stop, lambda: building.turn(0.01))
+    stack.callback(controllers.stop, lambda: building.run_once(0.01))
     return controllers
 
 

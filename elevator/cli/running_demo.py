@@ -178,12 +178,12 @@ class Demo:
             return False
         return not self._occupied.crowd.present or now_ms >= self._end_ms + grace_ms(_shaft(self._building))
 
-    def turn(self) -> int:
+    def run_once(self) -> int:
         """Step elevators and passengers, poll the controllers and update the page; return the time in milliseconds.
 
         Raise Refused if a controller cannot be started.
         """
-        self._building.turn(STEP_MS / 1000)
+        self._building.run_once(STEP_MS / 1000)
         now_ms = self._occupied.step_passengers()
         if now_ms >= self._polled_ms + STEP_MS:
             self._polled_ms = now_ms
@@ -222,7 +222,7 @@ class Demo:
     def _loop(self, is_ended: Callable[[], bool], every_ms: int, show: Callable[[], None]) -> None:
         drawn_ms = now_ms = self._start_ms
         while not is_ended() and not self.is_over(now_ms):
-            now_ms = self.turn()
+            now_ms = self.run_once()
             if now_ms >= drawn_ms + every_ms:
                 drawn_ms = now_ms
                 show()

@@ -121,7 +121,7 @@ class Bridge:
         """True if the log already has a line about an incomplete message from this client."""
         self._unsent = b""
 
-    def turn(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
+    def run_once(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
         """Wait for the client, the card or a socket in *more* until *wake_at_ms*. Then serve client and card."""
         reading, writing = self.card.sockets()
         sockets: list[socket.socket] = []
@@ -281,7 +281,7 @@ def serve(arguments: argparse.Namespace, link: Link) -> int:
     card = CardPort(arguments.serial, arguments.speed, link.hold, arguments.interval, has_tachometer=True)
     bridge = Bridge(listener, card)
     while signals.received is None:
-        bridge.turn([signals.socket, *link.sockets()], link.wake_at_ms())
+        bridge.run_once([signals.socket, *link.sockets()], link.wake_at_ms())
         link.poll(clock_ms())
     bridge.close()
     log.info("stopping: received %s", signal.Signals(signals.received).name)

@@ -130,7 +130,7 @@ def _run(
     fixed = {"building": view.building(occupied.crowd.traffic.floors, occupied.crowd.traffic.cars)}
     while not is_ended() and not (terminal is not None and terminal.is_over):
         # Signals do not interrupt the wait, so it must be short.
-        building.turn(0.1 if web is None and terminal is None and occupied.is_empty else 0.01)
+        building.run_once(0.1 if web is None and terminal is None and occupied.is_empty else 0.01)
         now_ms = occupied.step_passengers()
         for line in errors.new(building):
             notes.append(line)

@@ -90,14 +90,14 @@ class Bench(ControllerGroup):
 
     # Time
 
-    def turn(self, timeout_s: float = TURN_S) -> None:
+    def run_once(self, timeout_s: float = TURN_S) -> None:
         """Wait up to *timeout_s* for events, and process them."""
         now_ms = self.building.clock_us() / 1000
         if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
             timeout_s = min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
         if "frozen" in self.controllers.states or (self.switch is not None and self.switch.loses_packets):
             self._judge.disturb(self.now_ms)
-        self.building.turn(timeout_s)
+        self.building.run_once(timeout_s)
         if self.switch is not None:
             self.switch.advance(self.building.clock_us() // 1000)
         self.controllers.poll()
@@ -134,7 +134,7 @@ class Bench(ControllerGroup):
         while not condition():
             if self.now_ms >= end_ms:
                 return False
-            self.turn(min(TURN_S, (end_ms - self.now_ms) / 1000))
+            self.run_once(min(TURN_S, (end_ms - self.now_ms) / 1000))
         return True
 
     def start(self, cars: Collection[int] | None = None) -> None:

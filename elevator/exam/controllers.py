@@ -39,7 +39,7 @@ class Launch:
     environment: Mapping[str, str]
     directory: str | None = None
     """The working directory; None: the directory of this process."""
-    entered: Callable[[], AbstractContextManager[None]] = nullcontext
+    context: Callable[[], AbstractContextManager[None]] = nullcontext
     """Returns the context in which the process is started, such as a network namespace."""
 
 
@@ -75,7 +75,7 @@ class Controllers:
         if self.states[number] in ("running", "frozen"):
             return
         launch = self.launches[number]
-        with launch.entered():
+        with launch.context():
             process = subprocess.Popen(
                 launch.command,
                 stdin=subprocess.DEVNULL,

@@ -77,7 +77,7 @@ def _run(
         launches = [launch(subject, car, cars, setting.floors, directory, hosts[car]) for car in range(cars)]
         scratch, logs = (str(directory), None) if setting.keep is None else ("", directory)
         controllers = Controllers(launches, scratch, "controller", logs, NICENESS)
-        stack.callback(controllers.stop, lambda: building.turn(0.01))
+        stack.callback(controllers.stop, lambda: building.run_once(0.01))
         bench = Bench(building, controllers, switch, rng, meanwhile, subject.start_gap_s, setting.ready_s)
         try:
             test.run(bench)

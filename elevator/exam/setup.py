@@ -103,16 +103,16 @@ def open_building(port: int, cars: int, floors: int, hosts: Sequence[Host | None
     Raise Refused if a port is in use.
     """
 
-    def entered(car: int) -> AbstractContextManager[None]:
+    def server_context(car: int) -> AbstractContextManager[None]:
         host = hosts[car]
         return nullcontext() if host is None else host.entered()
 
     with ExitStack() as stack:
         listeners = []
         for car in range(cars):
-            with entered(car):
+            with server_context(car):
                 listeners.append(stack.enter_context(listen("127.0.0.1", port + car)))
         stack.pop_all()
     building = Building(random_starts(Shaft(floors), cars, rng), listeners)
-    building.entered = entered
+    building.server_context = server_context
     return building

@@ -60,7 +60,7 @@ class Guard:
             os._exit(0)
 
     def release(self) -> None:
-        """End the guard process."""
+        """End the guard process. The caller restores the terminal."""
         os.write(self._lifeline, b"done")
         os.close(self._lifeline)
         os.waitpid(self._pid, 0)

@@ -1,11 +1,12 @@
 """A web server for one live page, over HTTP and WebSocket, inside the caller's select loop.
 
 Rules:
-- The page shows a scene: a set of named JSON values. An update has only the values that have changed. A visitor gets
-  the next update only after receiving the previous one. So a slow visitor skips updates and does not fill memory.
+- The page shows a scene: a set of named JSON values. An update contains only the values that have changed. A visitor
+  gets the next update only once the previous one has been sent. So a slow visitor skips updates and does not fill
+  memory.
 - Only the page itself may open the WebSocket. Its origin must equal the requested host. To prevent DNS rebinding, that
   host must be an IP address, this machine's name or localhost.
-- Messages from visitors go to the caller's *handle* function, which validates them. The server offers nothing else.
+- Messages from visitors go to the caller's *handle* function, which must validate them.
 - The number of visitors, the size of a message, and the time for a request or an update are limited.
 """
 
@@ -28,7 +29,8 @@ VISITORS_MAX = 64
 MESSAGE_MAX = 4096
 """Maximum length of a visitor's message in bytes."""
 QUIET_S = 1.0
-"""Maximum interval between messages to a visitor. The page reconnects if none arrives for SILENT_MS (page.html)."""
+"""How long to send a visitor nothing. Then `show` sends an update even if nothing has changed, because the page
+reconnects if none arrives for SILENT_MS (page.html)."""
 PATIENCE_S = 15.0
 """Maximum time to complete a request or to receive an update. Slower visitors are disconnected."""
 _CHUNK = 65_536
@@ -43,7 +45,7 @@ HEADERS = {
 }
 
 Watch = Callable[[socket.socket, int, Callable[[int], None]], None]
-"""A function that sets the callback for events on a socket: EVENT_READ, EVENT_WRITE or both. 0 removes the callback."""
+"""A function that sets the callback for events on a socket: EVENT_READ, EVENT_WRITE or both; 0 removes it."""
 
 log = logging.getLogger("elevator.ui.web")
 log.addHandler(logging.NullHandler())
@@ -89,7 +91,7 @@ class Web:
         return any(visitor.protocol.state is State.OPEN for visitor in self._visitors)
 
     def show(self, scene: Mapping[str, object]) -> None:
-        """Send the changed values of *scene* to each visitor that has received the previous ones.
+        """Send the changed values of *scene* to each visitor whose previous update has been sent.
 
         Disconnect a visitor that has made no progress for PATIENCE_S.
         """
@@ -136,7 +138,7 @@ class Web:
         self._watch(visitor.client, wanted, lambda mask: self._serve(visitor, mask))
 
     def _serve(self, visitor: _Visitor, mask: int) -> None:
-        """Read if *mask* has EVENT_READ, then send pending data. Drop the visitor if the connection has ended."""
+        """If *mask* has EVENT_READ, read and handle messages. Then send pending data. Drop a visitor who is gone."""
         protocol = visitor.protocol
         try:
             if mask & EVENT_READ:
@@ -179,7 +181,7 @@ class Web:
         return Response(200, "OK", headers, self._page)
 
     def _handle_frame(self, visitor: _Visitor, frame: Frame) -> None:
-        """Handle a message. It must be a single text frame; the page sends no others."""
+        """Handle a message and queue the reply. The message must be a single text frame; the page sends no others."""
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return  # A control frame, which the protocol object has answered.
         if frame.opcode is not Opcode.TEXT or not frame.fin:
@@ -190,7 +192,7 @@ class Web:
             visitor.protocol.send_text(reply)
 
     def _flush(self, visitor: _Visitor) -> None:
-        """Send pending data. An empty piece from the protocol object marks the end of the connection."""
+        """Send pending data. If the protocol object returns an empty piece, end the connection after it."""
         for piece in visitor.protocol.data_to_send():
             visitor.unsent += piece
             visitor.is_ending = visitor.is_ending or not piece

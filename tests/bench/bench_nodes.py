@@ -99,7 +99,7 @@ def measure(cars: int, floors: int, seconds: float) -> Figures:
 def run(group: Lab, occupied: OccupiedBuilding, seconds: float) -> None:
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
-        group.building.turn(0.01)
+        group.building.run_once(0.01)
         occupied.step_passengers()
 
 

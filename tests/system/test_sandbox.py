@@ -107,7 +107,7 @@ class Bench:
         self.switch = EthernetSwitch(hosts, gateway, random.Random(1), now_ms)
         self.switch.register(self.selector.register)  # type: ignore[arg-type]  # The returned key is ignored.
 
-    def turn(self, timeout_s: float) -> None:
+    def run_once(self, timeout_s: float) -> None:
         due_ms = self.switch.due_ms()
         if due_ms is not None:
             timeout_s = min(timeout_s, max(0, due_ms - now_ms()) / 1000)
@@ -119,7 +119,7 @@ class Bench:
         end = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < end, "timed out"
-            self.turn(0.01)
+            self.run_once(0.01)
 
     def open_socket(self, host: int) -> "HostSocket":
         with self.hosts[host].entered():

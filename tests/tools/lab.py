@@ -110,7 +110,7 @@ class Lab(ControllerGroup):
     def launch(self, id: int, command: Sequence[str]) -> None:
         """Start node *id* with *command*."""
         self.controllers.poll()  # Read what the node has logged before.
-        self.controllers.launches[id] = Launch(command, os.environ, None, self.controllers.launches[id].entered)
+        self.controllers.launches[id] = Launch(command, os.environ, None, self.controllers.launches[id].context)
         self.controllers.start(id)
 
     def first(self, id: int) -> subprocess.Popen[bytes]:
@@ -191,7 +191,7 @@ class Lab(ControllerGroup):
         """Let *seconds* pass."""
         end, poll_at = time.monotonic() + seconds, 0.0
         while (now := time.monotonic()) < end:
-            self.building.turn(min(end - now, POLL_S))
+            self.building.run_once(min(end - now, POLL_S))
             if now >= poll_at:
                 poll_at = now + POLL_S
                 self.controllers.poll()

@@ -258,7 +258,7 @@ def running(building: Building) -> Iterator[Building]:
     def drive() -> None:
         try:
             while not ended.is_set():
-                building.turn(0.01)
+                building.run_once(0.01)
         except BaseException as error:  # noqa: BLE001  # raised below, in the test's own thread
             errors.append(error)
 
@@ -467,19 +467,19 @@ class Stepped:
         self.building.clock_us = lambda: self.now_ms * 1000
         self.server = self.building.servers[0]
         self.client = Client(self.building.ports[0])
-        self.turn_until(lambda: self.server.client is not None)
+        self.run_until(lambda: self.server.client is not None)
 
-    def turn_until(self, is_done: Callable[[], bool]) -> None:
+    def run_until(self, is_done: Callable[[], bool]) -> None:
         end = time.monotonic() + 20
         while not is_done():
             assert time.monotonic() < end, "timed out"
-            self.building.turn(0)
+            self.building.run_once(0)
 
     def send(self, piece: bytes) -> None:
         """Send *piece* of a message. Wait until the server has read it."""
         before = self.server.reader.expires_at_ms()
         self.client.socket.sendall(piece)
-        self.turn_until(lambda: self.server.reader.expires_at_ms() not in (None, before))
+        self.run_until(lambda: self.server.reader.expires_at_ms() not in (None, before))
 
     def close(self) -> None:
         self.client.socket.close()
@@ -498,7 +498,7 @@ def test_pieces_50_ms_apart_form_one_message(stepped: Stepped) -> None:
         stepped.send(bytes((byte,)))
         stepped.now_ms += 50
     stepped.client.socket.sendall(bytes(1))
-    stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
+    stepped.run_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((7, 1, 1, 0))
 
 
@@ -506,10 +506,10 @@ def test_pieces_150_ms_apart_are_dropped_and_counted(stepped: Stepped) -> None:
     for piece in (bytes((7,)), bytes(3)):
         stepped.send(piece)
         stepped.now_ms += 150
-        stepped.turn_until(lambda: stepped.server.reader.expires_at_ms() is None)
+        stepped.run_until(lambda: stepped.server.reader.expires_at_ms() is None)
     assert stepped.server.elevator.counts.bad_requests == 2
     stepped.client.send((9, 0, 0, 0))
-    stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
+    stepped.run_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((9, 0, 0, 0))
 
 
@@ -523,7 +523,7 @@ def test_server_wakes_when_an_incomplete_message_expires(stepped: Stepped, monke
         return []
 
     monkeypatch.setattr(stepped.building._selector, "select", wait)
-    stepped.building.turn(60)
+    stepped.building.run_once(60)
     assert waits_s == [0.04]
 
 
@@ -534,12 +534,12 @@ def test_message_completed_while_reading_is_paused_is_kept(stepped: Stepped, is_
     if is_paused:
         assert json.loads(answer(stepped.building, operator % b"true"))["ok"]
         stepped.now_ms += 1000
-        stepped.building.turn(0)
+        stepped.building.run_once(0)
     stepped.client.socket.sendall(bytes(3))
     stepped.now_ms += 1000
     if is_paused:
         assert json.loads(answer(stepped.building, operator % b"false"))["ok"]
-    stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
+    stepped.run_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((7, 1, 1, 0))
     assert stepped.server.elevator.counts.bad_requests == 0
 
@@ -810,7 +810,7 @@ def test_random_control_requests_get_a_reply_or_an_error(requests: list[dict[str
         for request in requests:
             reply = json.loads(answer(building, json.dumps(request).encode()))
             assert ("error" in reply) != ("ok" in reply)
-        building.turn(0)
+        building.run_once(0)
     finally:
         building.close()
 

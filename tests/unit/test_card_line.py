@@ -100,7 +100,7 @@ def exchange(built: Building, port: int, request: bytes, replies: int) -> bytes:
         waiting.register(port, selectors.EVENT_READ)
         while len(reply) < replies:
             assert time.monotonic() < end, "timed out"
-            built.turn(0.001)
+            built.run_once(0.001)
             if waiting.select(0):
                 reply += os.read(port, 100)
     return reply
@@ -140,7 +140,7 @@ def test_motor_keeps_running_when_the_controller_closes_the_port(building: Build
     exchange(building, port, io_card.changes(None, Outputs(motor=Motor.UP), 99) + io_card.READ_IDENTITY, 1)
     os.close(port)
     for _ in range(5):
-        building.turn(0.001)
+        building.run_once(0.001)
     assert building.servers[0].elevator.shaft.motor is Motor.UP
     line.unplug()
 

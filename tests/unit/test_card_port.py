@@ -43,7 +43,7 @@ class Bench:
         while not done():
             assert time.monotonic() < end, "timed out"
             self.port.poll(clock())
-            self.built.turn(0)
+            self.built.run_once(0)
             time.sleep(0.0005)
 
     def pump_for(self, ms: int) -> None:
@@ -205,7 +205,7 @@ def test_card_that_stops_answering_is_lost_and_found_again(bench: Bench) -> None
 def test_reply_from_before_a_stall_is_dropped(bench: Bench) -> None:
     bench.pump(bench.answers)
     bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
-    bench.built.turn(0.05)
+    bench.built.run_once(0.05)
     resumed_ms = now_ms() + 600
     bench.port.poll(resumed_ms)
     assert bench.port.inputs(resumed_ms) is None
@@ -222,7 +222,7 @@ class OtherDevice:
         self._answer = answer
         self._asked = 0
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         try:
             request = os.read(self._master, 4096)
         except BlockingIOError:
@@ -263,7 +263,7 @@ def test_other_device_gives_no_inputs_and_is_logged_once(kind: str) -> None:
     while clock_ms < 6000:
         clock_ms += 5
         port.poll(clock_ms)
-        device.turn()
+        device.run_once()
         assert port.inputs(clock_ms) is None
     assert len(port.news) == 1, port.news
     assert "is unavailable" in port.news[0]
@@ -275,7 +275,7 @@ def first_inputs(port: CardPort, device: OtherDevice) -> Inputs:
     """Return the first inputs that *port* reads from *device*, in simulated time."""
     for clock_ms in range(5, 5000, 5):
         port.poll(clock_ms)
-        device.turn()
+        device.run_once()
         inputs = port.inputs(clock_ms)
         if inputs is not None:
             return inputs
@@ -317,7 +317,7 @@ def test_tachometer_is_read_without_creating_new_snapshots() -> None:
     seen: list[tuple[Inputs, int]] = []
     for clock_ms in range(0, 500, 5):
         port.poll(clock_ms)
-        device.turn()
+        device.run_once()
         inputs = port.inputs(clock_ms)
         if inputs is not None:
             seen.append((inputs, port.tachometer))
@@ -336,7 +336,7 @@ def test_port_with_a_full_output_buffer_can_be_reopened_while_a_copy_is_open() -
     port = CardPort(device.path, 99, lambda fd: None if fd is None else copies.append(os.dup(fd)))
     for clock_ms in range(0, 500, 5):
         port.poll(clock_ms)
-        device.turn()
+        device.run_once()
     for size in (1000, 1):
         with suppress(BlockingIOError):
             while True:
@@ -360,7 +360,7 @@ def test_card_is_swept_at_the_given_interval_or_every_10_ms_if_that_is_shorter(i
     port = CardPort(device.path, 99, sweep_ms=interval_ms)
     for clock_ms in range(0, 2000, 5):
         port.poll(clock_ms)
-        device.turn()
+        device.run_once()
     assert len([each for each in asked_at_ms if 1000 <= each < 2000]) == sweeps
     assert len(port.news) == 1
     port.stop()

@@ -61,7 +61,7 @@ def elevator(floor: float) -> Iterator[int]:
 
     def drive() -> None:
         while not ended.is_set():
-            building.turn(0.01)
+            building.run_once(0.01)
 
     thread = threading.Thread(target=drive)
     thread.start()

@@ -167,7 +167,7 @@ def pump(
         assert time.monotonic() < end, "timed out"
         connection.poll(clock())
         if built is not None:
-            built.turn(0)
+            built.run_once(0)
         time.sleep(0.0005)
 
 
@@ -329,7 +329,7 @@ def test_reply_from_before_a_stall_is_dropped() -> None:
         connection = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         pump(connection, built, lambda: connection.inputs(now_ms()) is not None)
         pump(connection, built, lambda: connection.panel.asked_at_ms is not None)
-        built.turn(0.05)
+        built.run_once(0.05)
         resumed_ms = now_ms() + 600  # The node stalls for 600 ms while the reply waits in the kernel.
         connection.poll(resumed_ms)
         assert connection.inputs(resumed_ms) is None

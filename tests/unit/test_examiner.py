@@ -192,9 +192,9 @@ def test_bench_is_late_if_a_test_blocks_it() -> None:
     late = []
 
     def block(bench: Bench) -> None:
-        bench.turn(0.0)
+        bench.run_once(0.0)
         bench._turned_ms -= 70_000
-        bench.turn(0.0)
+        bench.run_once(0.0)
         late.append(bench.late_ms)
 
     run(block, subject("true"), setting())
@@ -216,7 +216,7 @@ def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
         bench.controllers.states[0] = state
         bench.switch = Mock(EthernetSwitch, loses_packets=loses, sent_per_100ms=[])
         bench.switch.due_ms.return_value = None
-        bench.turn(0.0)
+        bench.run_once(0.0)
         bench.controllers.states[0] = "unstarted"
 
     run(turn, subject("true"), setting())

@@ -94,7 +94,7 @@ class Served:
         end = time.monotonic() + PATIENCE_S
         while not done():
             assert time.monotonic() < end, f"timed out; the log: {self.log()}"
-            self.built.turn(0.002)
+            self.built.run_once(0.002)
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port))

@@ -45,7 +45,7 @@ def car(floors: int = 4, floor: float = 1, motor: Motor = Motor.STOP) -> Simulat
 
 def picture(elevator: SimulatedElevator, now_ms: int = 0) -> list[str]:
     return draw(
-        [PanelPicture(elevator, 15657, client=True, changes=43)], 0, ["a note"], Appearance(), now_ms, 100, 40
+        [PanelPicture(elevator, 15657, client=True, event_count=43)], 0, ["a note"], Appearance(), now_ms, 100, 40
     ).plain.split("\n")
 
 
@@ -81,7 +81,9 @@ def test_picture_shows_motion_and_faults() -> None:
 @given(st.integers(2, 64), st.integers(1, 64), st.integers(0, 63), st.integers(1, 300), st.integers(1, 120))
 def test_picture_fits_any_terminal(floors: int, cars: int, selected: int, width: int, height: int) -> None:
     selected %= cars
-    panels = [PanelPicture(car(floors, floors - 1), 15657 + number, client=False, changes=0) for number in range(cars)]
+    panels = [
+        PanelPicture(car(floors, floors - 1), 15657 + number, client=False, event_count=0) for number in range(cars)
+    ]
     lines = draw(panels, selected, ["note"] * 5, Appearance(), 0, width, height).plain.split("\n")
     assert len(lines) <= max(1, height - 1)
     assert all(cell_len(line) <= max(1, width - 1) for line in lines)
@@ -91,7 +93,7 @@ def test_picture_fits_any_terminal(floors: int, cars: int, selected: int, width:
 
 
 def test_long_notes_are_wrapped_and_always_visible() -> None:
-    panels = [PanelPicture(car(), 15657 + number, client=False, changes=0) for number in range(9)]
+    panels = [PanelPicture(car(), 15657 + number, client=False, event_count=0) for number in range(9)]
     note = "simulator.con: ignored --colour blue; --port: 'x' is not a whole number from 0 to 65535, --randomStart"
     for cars, height in product(range(1, 10), range(16, 70)):
         words = draw(panels[:cars], 0, [note], Appearance(), 0, 79, height).plain.split()

@@ -44,7 +44,7 @@ class Site:
         self.handled.append(line)
         return b'{"ok":true}'
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         for key, ready in self.selector.select(0.01):
             if key.fileobj in self.selector.get_map():
                 key.data(ready)
@@ -71,7 +71,7 @@ def open_site() -> Iterator[Site]:
     def drive() -> None:
         try:
             while not ended.is_set():
-                site.turn()
+                site.run_once()
         except BaseException as error:  # noqa: BLE001  # raised below, in the test's own thread
             errors.append(error)
 
@@ -232,7 +232,7 @@ def test_slow_visitor_skips_updates_and_is_finally_disconnected(
         left = len(visitor.unsent)
         for number in range(20):
             site.scene = {"big": f"{number}" * 1_000_000}
-            site.turn()
+            site.run_once()
         assert len(visitor.unsent) <= left
         monkeypatch.setattr(web, "PATIENCE_S", -1.0)
         until(site, lambda: not site.web._visitors)
@@ -244,7 +244,7 @@ def until(site: Site, condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + PATIENCE_S
     while not (found := condition()):
         assert time.monotonic() < deadline
-        site.turn()
+        site.run_once()
     return found
 
 
