@@ -26,7 +26,7 @@ from elevator.building.shaft import Shaft
 from elevator.core.messages import Heartbeat
 from elevator.exam import setup
 from elevator.exam.controllers import Controllers, Launch
-from elevator.exam.sandbox import Host, enter
+from elevator.exam.sandbox import Host, enter_namespace
 from elevator.exam.setup import Subject, joined_hosts
 from elevator.exam.switch import EthernetSwitch
 
@@ -96,7 +96,7 @@ def other_controllers(
     with ExitStack() as stack:
         if not obstacle:
             try:
-                enter()
+                enter_namespace()
                 hosts, switch = stack.enter_context(joined_hosts(cars, rng))
             except OSError as error:
                 raise Refused(f"cannot create a network namespace for each car: {error.strerror}") from None
@@ -105,7 +105,9 @@ def other_controllers(
         if switch is not None:
             switch.is_counting = False
             switch.register(building.watch)
-        launches = [setup.launch(subject, car, cars, floors, Path(directory), hosts[car]) for car in range(cars)]
+        launches = [
+            setup.prepare_launch(subject, car, cars, floors, Path(directory), hosts[car]) for car in range(cars)
+        ]
         controllers = _controllers(stack, launches, directory, "controller", building)
         if obstacle:
             controllers.log.append(obstacle)

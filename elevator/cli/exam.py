@@ -26,7 +26,7 @@ from elevator.exam.bench import READY_S, ExamTest
 from elevator.exam.catalogue import TESTS
 from elevator.exam.examiner import ExamSetting, examine, skipped, unjudged
 from elevator.exam.results import ExamReport, Result
-from elevator.exam.sandbox import enter, obstacle
+from elevator.exam.sandbox import enter_namespace, obstacle
 from elevator.exam.setup import BadCommand, Subject, check_program
 from elevator.processes.child import Signals
 
@@ -146,7 +146,7 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
     if why_not:
         print(f"{why_not}\nThe tests that need a network are skipped.", file=sys.stderr)
     else:
-        enter()
+        enter_namespace()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     setting = ExamSetting(arguments.cars, arguments.floors, seed, not why_not, arguments.keep, arguments.ready_timeout)
     settings = [setting, evolve(setting, keep=setting.keep and setting.keep / "versus")]

@@ -2,10 +2,12 @@
 
 A test starts simulated elevators and a copy of the controller for each, injects faults, and judges what panels, cars
 and network show. Each controller runs on a machine of its own: a network namespace (sandbox.py). A switch in this
-process connects the machines. It can lose, delay, duplicate, damage and block their packets (switch.py).
+process connects the machines. It can lose, delay, duplicate, damage and block their packets (switch.py). Where
+namespaces are not allowed, all controllers run on this machine, and the tests that need a network are skipped.
 
 Tests act, wait and check through bench.py. Meanwhile, judge.py checks the rules that apply at every moment. The
-modules tests_*.py have the tests, catalogue.py lists them, and examiner.py runs each in a group that setup.py creates.
+modules tests_*.py contain the tests, catalogue.py lists them, and examiner.py runs each in a group that setup.py
+creates.
 results.py defines the results, and report.py and report_page.py show them.
 
 Decisions:

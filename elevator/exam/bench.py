@@ -1,6 +1,6 @@
-"""The interface of a test: through the bench it acts on the group, waits, and checks.
+"""The bench: through it, a test acts on the group, waits, and checks.
 
-All times are in milliseconds since the start of the test. While a test waits, the bench moves the cars, answers the
+Times in milliseconds count from the start of the test. While a test waits, the bench moves the cars, answers the
 controllers, forwards their datagrams and passes all events to the judge.
 """
 
@@ -20,8 +20,8 @@ from elevator.exam.judge import TOLERANCE_MS, Judge
 from elevator.exam.results import CarEvent, Check, Figure, Grade, Level, Timeline
 from elevator.exam.switch import EthernetSwitch
 
-TURN_S = 0.01
-"""The bench checks the conditions of a test at least this often."""
+POLL_S = 0.01
+"""The longest wait for events. The bench checks the conditions of a test at least this often."""
 READY_S = 60.0
 """The default time limit for a controller to start and bring its car to a floor."""
 SERVED_S = 60
@@ -68,9 +68,9 @@ class Bench(ControllerGroup):
     ) -> None:
         """Observe *building*. *switch* connects the controllers' machines; None: all controllers run on this machine.
 
-        The bench calls *meanwhile* in each turn; an exception from it ends the test. *start_gap_s* is the time between
-        the starts of two controllers. *ready_s* is the time limit for a controller to start and bring its car to a
-        floor.
+        The bench calls *meanwhile* in each pass of its loop; an exception from it ends the test. *start_gap_s* is the
+        time between the starts of two controllers. *ready_s* is the time limit for a controller to start and bring its
+        car to a floor.
         """
         self._meanwhile = meanwhile
         self._start_gap_s = start_gap_s
@@ -78,20 +78,20 @@ class Bench(ControllerGroup):
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
-        """The longest delay of the bench so far: how much longer a turn took than its timeout allows."""
-        self._turned_ms = 0.0
-        """When the last turn ended; 0 before the first."""
+        """The longest delay of the bench so far: how much longer a pass took than its timeout allows."""
+        self._ended_ms = 0.0
+        """When the last pass ended, on the monotonic clock; 0 before the first."""
         self._checks: list[Check] = []
         self._figures: list[Figure] = []
         self.remarks: list[str] = []
         self.recording.observers.append(self._observe)
         self._judge = Judge(self.start_floors)
-        self._each_turn: Callable[[], object] = lambda: None
+        self._each_pass: Callable[[], object] = lambda: None
 
     # Time
 
-    def run_once(self, timeout_s: float = TURN_S) -> None:
-        """Wait up to *timeout_s* for events, and process them."""
+    def run_once(self, timeout_s: float = POLL_S) -> None:
+        """Wait up to *timeout_s* for events. Then move cars, forward packets, read controllers' output, and judge."""
         now_ms = self.building.clock_us() / 1000
         if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
             timeout_s = min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
@@ -101,31 +101,31 @@ class Bench(ControllerGroup):
         if self.switch is not None:
             self.switch.advance(self.building.clock_us() // 1000)
         self.controllers.poll()
-        self._each_turn()
+        self._each_pass()
         self._meanwhile()
-        self._checks += self._judge.overdue(self.now_ms)
-        before_ms, self._turned_ms = self._turned_ms, self.building.clock_us() / 1000
-        self.late_ms = max(self.late_ms, round(self._turned_ms - (before_ms or now_ms) - timeout_s * 1000))
+        self._checks += self._judge.resolve_due(self.now_ms)
+        before_ms, self._ended_ms = self._ended_ms, self.building.clock_us() / 1000
+        self.late_ms = max(self.late_ms, round(self._ended_ms - (before_ms or now_ms) - timeout_s * 1000))
 
     @contextmanager
     def every(self, seconds: float, do: Callable[[], object]) -> Iterator[None]:
-        """Call *do* at intervals of *seconds* during the block. If *seconds* is 0, call it in each turn."""
+        """Call *do* at intervals of *seconds* during the block. If *seconds* is 0, call it in each pass."""
         due_ms = self.now_ms
 
-        def each_turn() -> None:
+        def each_pass() -> None:
             nonlocal due_ms
             if self.now_ms >= due_ms:
                 due_ms = max(due_ms + round(seconds * 1000), self.now_ms - 100)
                 do()
 
-        before, self._each_turn = self._each_turn, each_turn
+        before, self._each_pass = self._each_pass, each_pass
         try:
             yield
         finally:
-            self._each_turn = before
+            self._each_pass = before
 
     def run(self, seconds: float) -> None:
-        """Let *seconds* pass."""
+        """Let *seconds* plus TOLERANCE_MS pass."""
         self.wait(lambda: False, seconds)
 
     def wait(self, condition: Callable[[], object], within_s: float) -> bool:
@@ -134,14 +134,14 @@ class Bench(ControllerGroup):
         while not condition():
             if self.now_ms >= end_ms:
                 return False
-            self.run_once(min(TURN_S, (end_ms - self.now_ms) / 1000))
+            self.run_once(min(POLL_S, (end_ms - self.now_ms) / 1000))
         return True
 
     def start(self, cars: Collection[int] | None = None) -> None:
-        """Start the controllers of *cars* (default: all), and wait until they are ready.
+        """Start the controllers of *cars* (default: all), and wait until they are ready and for a second more.
 
-        Raise CannotStart if a program cannot be executed. If a controller is not ready in time, record a failed check
-        and raise Abandoned.
+        Record a check for each. If a controller exits or is not ready in time, raise Abandoned. Raise CannotStart if a
+        program cannot be executed.
         """
         for car in sorted(range(self.cars) if cars is None else cars):
             try:
@@ -150,7 +150,7 @@ class Bench(ControllerGroup):
                 program = error.filename or self.controllers.launches[car].command[0]
                 raise CannotStart(f"cannot start {program}: {error.strerror}") from None
             if not self.healthy:  # The start may have taken long, but no controller was waiting for the bench.
-                self._turned_ms = 0.0
+                self._ended_ms = 0.0
             self.note(f"start controller {car}", car)
             self.run(self._start_gap_s)
         for car in sorted(range(self.cars) if cars is None else cars):
@@ -168,7 +168,7 @@ class Bench(ControllerGroup):
         """Return whether one of *cars* has had its door open at the floor of *call* since the press."""
         return self._judge.was_open(call.floor, call.pressed_ms, cars)
 
-    def survivors(self) -> list[int]:
+    def require_survivors(self) -> list[int]:
         """Return the healthy cars. If there is none, record a failed check and raise Abandoned."""
         if not self.healthy:
             states = ", ".join(self.state_of(car) for car in range(self.cars))
@@ -177,13 +177,13 @@ class Bench(ControllerGroup):
         return self.healthy
 
     def suspend(self, car: int, on: bool) -> None:
-        """Suspend all processes of the controller of *car*, or resume them. Do not judge a suspended controller."""
+        """Suspend all processes of the controller of *car*, or resume them. A suspended controller is not judged."""
         self._judge.suspend(car, on, self.now_ms)
         (self.faulty.add if on else self.faulty.discard)(car)
         self.controllers.freeze(car, on)
         self.note(f"{'suspend' if on else 'resume'} controller {car}", car)
 
-    def remark(self, text: str) -> None:
+    def add_remark(self, text: str) -> None:
         """Add a remark for the reader of the report."""
         self.remarks.append(text)
 
@@ -208,14 +208,14 @@ class Bench(ControllerGroup):
         """Check that *condition* becomes true within *within_s*. Return whether it did.
 
         *expected* says what should happen, without the time. *found* describes what happened instead; by default, it
-        lists the lit lamps on all panels.
+        lists the lit lamps on the panels of all healthy cars.
         """
         began_ms = self.now_ms
         passed = self.wait(condition, within_s)
         instead = (found or self.describe_panels)() if not passed else f"after {(self.now_ms - began_ms) / 1000:.2f} s"
         return self.check(passed, rule, level, f"{expected} within {within_s:g} s", instead, car)
 
-    def figure(self, name: str, value: float, unit: str) -> None:
+    def add_figure(self, name: str, value: float, unit: str) -> None:
         """Add a measured value to the report."""
         self._figures.append(Figure(name, value, unit))
 
@@ -227,10 +227,10 @@ class Bench(ControllerGroup):
         level: Level = Level.MUST,
         servers: Collection[int] | None = None,
     ) -> bool:
-        """Check that within *within_s*, the lamp of *call* is lit on the panels of all *cars*, or the call is served.
+        """Check that the lamp of *call* lights on the panels of all *cars* within *within_s*, or the call is served.
 
         *servers* are the cars that may serve it; default: *cars*. If all lamps are lit, add the time since the press to
-        the report.
+        the report. Return whether the check passed.
         """
         may_serve = cars if servers is None else servers
 
@@ -241,7 +241,7 @@ class Bench(ControllerGroup):
         expected = f"the lamp of the {call} lights on panel {', '.join(map(str, cars))}"
         passed = self.expect(lambda: is_lit() or self.was_served(call, may_serve), within_s, rule, expected, level)
         if is_lit():
-            self.figure("press to lamp", self.now_ms - call.pressed_ms, "ms")
+            self.add_figure("press to lamp", self.now_ms - call.pressed_ms, "ms")
         return passed
 
     def expect_served(self, buttons: Collection[Button] = (*Button,), level: Level = Level.MUST) -> bool:
@@ -257,7 +257,7 @@ class Bench(ControllerGroup):
         )
 
     def expect_all_served(self, level: Level = Level.MUST) -> bool:
-        """Check that every call that lit a lamp is served, and that the panels of all healthy cars go dark."""
+        """Check that all calls that lit a lamp are served and all healthy panels go dark. Return whether both do."""
         served = self.expect_served(level=level)
         dark = self.expect(
             lambda: not any(self.elevator(car).lamps != Buttons() for car in self.healthy),
@@ -273,7 +273,7 @@ class Bench(ControllerGroup):
     def carry(self, profile: Profile, per_minute: float, seconds: int) -> Tally:
         """Let passengers appear for *seconds*. Return the statistics of their waiting times.
 
-        Check that all reach their destinations, at most SERVED_S after the last one has appeared.
+        Check that all reach their destinations, at most SERVED_S after the arrivals have ended.
         """
         now_ms = self.building.clock_us() // 1000
         flow = PassengerFlow(
@@ -294,7 +294,8 @@ class Bench(ControllerGroup):
     def finish(self, level: Level = Level.MUST) -> tuple[Grade, tuple[Check, ...], tuple[Figure, ...], Timeline]:
         """Return the verdict on the test, its checks in order of time, its figures and its timeline.
 
-        *level* is the highest level that a check can have.
+        First record a failed check for each controller that has exited by itself. *level* is the highest level that a
+        check can have.
         """
         reported = {check.car for check in self._checks if not check.passed and check.rule == "C4"}
         for car in filter(self.has_ended, sorted(set(range(self.cars)) - reported)):
@@ -306,11 +307,11 @@ class Bench(ControllerGroup):
         sent = [] if self.switch is None else self.switch.sent_per_100ms
         verdict = Grade.FAILED if failed else Grade.PASSED
         ordered = tuple(sorted(checks, key=lambda check: check.at_ms))
-        return verdict, ordered, tuple(summarized(self._figures)), self.recording.timeline(sent)
+        return verdict, ordered, tuple(summarize(self._figures)), self.recording.timeline(sent)
 
 
-def summarized(figures: Iterable[Figure]) -> list[Figure]:
-    """Replace several figures of the same name by their median and their highest value."""
+def summarize(figures: Iterable[Figure]) -> list[Figure]:
+    """Return *figures*, with several of the same name replaced by their median and their highest value."""
     values: dict[tuple[str, str], list[float]] = {}
     for each in figures:
         values.setdefault((each.name, each.unit), []).append(each.value)

@@ -3,8 +3,8 @@
 A call is a `CallKey`. All panels share the hall calls; a cab call belongs to one car.
 
 A lamp that lights confirms the last press of its button. If the call was served a moment ago, the lamp confirms no new
-call, because the controller may have learned of the press late. If the call was served long ago, the lamp should not
-light: the call was invented; see `pending`.
+call, because the controller may have learned of the press late. If the call was served long ago, the controller has
+invented a call; see `pending`.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,7 +13,7 @@ from elevator.core.model import NEVER_MS, Button
 from elevator.exam.results import CarEvent
 
 CallKey = tuple[Button, int, int | None]
-"""A call: button, floor, and the car of a cab call."""
+"""A call: button, floor, and the car of a cab call (None for a hall call)."""
 
 
 def key_of(event: CarEvent) -> CallKey:
@@ -51,7 +51,7 @@ class CallHistory:
             self.pressed[key] = at_ms
 
     def darken(self, key: CallKey, car: int, at_ms: int) -> int:
-        """Record that the lamp of *key* on the panel of *car* went dark. Return when it lit."""
+        """Record that the lamp of *key* on the panel of *car* went dark. Return when it lit; *at_ms* if it was dark."""
         self._changed[key] = at_ms
         return self.lit[car].pop(key[:2], at_ms)
 
@@ -75,8 +75,8 @@ class CallHistory:
         """Return the calls with the button and floor of *key* that were not over at *before_ms*. Their lamps may light.
 
         A call is over once a door has opened for it and closed again, and the lamps on all *panels* are dark. While one
-        is lit, the call may be unserved: the door may have opened for the other direction. A call that was made before
-        a failure is never over.
+        of them is lit, the call may be unserved, because the door may have opened for the other direction. A call that
+        was made before `disturbed_ms` is never over.
         """
         same = [each for each in self.pressed if each[:2] == key[:2]]
         return [each for each in same if not self._is_over(each, panels, before_ms)]

@@ -1,4 +1,4 @@
-"""All tests of the exam, in the order of an exam."""
+"""All tests of the exam, in the order in which it runs them."""
 
 from elevator.exam.tests_failures import TESTS as FAILURES
 from elevator.exam.tests_group import TESTS as GROUP

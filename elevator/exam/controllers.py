@@ -1,4 +1,4 @@
-"""The processes of the controllers. They can be killed, frozen and restarted, and never outlive this process.
+"""The processes of the controllers. They can be killed, frozen and restarted, and end when this process ends.
 
 An environment variable marks all processes of a controller, including those that it starts itself. A keeper process
 waits on a pipe from this process. When this process exits for any reason, the kernel closes the pipe, and the keeper
@@ -23,7 +23,7 @@ KEEPER_STOP_S = 1.5
 """How long the keeper waits for the controllers to exit after SIGTERM."""
 LINES_KEPT = 200
 LINE_LENGTH = 1000
-"""The maximum length of a line in `Controllers.log`, in characters. The rest of a longer line is dropped."""
+"""The maximum length of a line in `Controllers.log`, in bytes. The rest of a longer line is dropped."""
 LOG_BYTES = 10_000_000
 """The maximum size of a controller's log file, without DROPPED. A controller may print in a busy loop."""
 DROPPED = b"\n[The file is full. What the controller printed from here on was dropped.]\n"
@@ -49,13 +49,14 @@ class Controllers:
     def __init__(
         self, launches: Sequence[Launch], scratch: str, noun: str, logs: Path | None = None, niceness: int = 0
     ) -> None:
-        """Prepare to start a controller for each of *launches*; see `start`.
+        """Start the keeper, but no controller yet: `start` starts one of *launches*.
 
-        If this process dies, the keeper deletes the directory *scratch*. *noun* names a controller in the log. If
-        *logs* is given, each controller's output is appended to a file in this directory, up to LOG_BYTES.
+        If this process dies, the keeper deletes the directory *scratch*, unless it is "". *noun* names a controller in
+        the log. If *logs* is given, each controller's output is appended to a file in this directory, up to LOG_BYTES.
         *niceness* is added to the niceness of this process.
         """
         self.log: deque[str] = deque(maxlen=LINES_KEPT)
+        """The last lines that the controllers printed, mixed with notes such as "node 1 was killed"."""
         self.ended: dict[int, int] = {}
         """The exit status of each controller that exited by itself, by its number."""
         self.states = ["unstarted"] * len(launches)

@@ -12,7 +12,7 @@ from elevator.exam.bench import READY_S, Abandoned, Bench, CannotStart, ExamTest
 from elevator.exam.controllers import Controllers
 from elevator.exam.results import Grade, Result
 from elevator.exam.sandbox import Host
-from elevator.exam.setup import BadCommand, Subject, joined_hosts, launch, open_building
+from elevator.exam.setup import BadCommand, Subject, joined_hosts, open_building, prepare_launch
 
 LATE_MS = 100
 """If the bench was late by more than this, the machine was overloaded, and the exam repeats the test."""
@@ -40,7 +40,8 @@ class ExamSetting:
 def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None]) -> Result:
     """Run *test*, and repeat it if the machine was overloaded. Return its result.
 
-    The bench calls *meanwhile* in each turn, about every 10 ms. An exception from it ends the test.
+    The bench calls *meanwhile* about every 10 ms. An exception from it ends the test. Raise BadCommand or Refused if
+    the test cannot run.
     """
     result = _run(test, subject, setting, meanwhile)
     if result.late_ms <= LATE_MS:
@@ -74,7 +75,7 @@ def _run(
         stack.callback(building.close)
         if switch is not None:
             switch.register(building.watch)
-        launches = [launch(subject, car, cars, setting.floors, directory, hosts[car]) for car in range(cars)]
+        launches = [prepare_launch(subject, car, cars, setting.floors, directory, hosts[car]) for car in range(cars)]
         scratch, logs = (str(directory), None) if setting.keep is None else ("", directory)
         controllers = Controllers(launches, scratch, "controller", logs, NICENESS)
         stack.callback(controllers.stop, lambda: building.run_once(0.01))

@@ -1,4 +1,4 @@
-"""Reads and makes the Ethernet frames that the switch forwards.
+"""Parses and builds the Ethernet frames that the switch forwards.
 
 A header of ten bytes precedes each frame (struct virtio_net_hdr; packet(7), PACKET_VNET_HDR). In it, the kernel marks
 frames with an unfinished checksum, and frames that are still to be split.
@@ -124,7 +124,7 @@ def udp_frames(
     payload: bytes,
     identification: int,
 ) -> list[bytes]:
-    """Make the frames of a UDP datagram on IPv4: one, or several fragments with the same *identification*.
+    """Build the frames of a UDP datagram on IPv4: one, or several fragments with the same *identification*.
 
     In each pair, the source comes first. Raise ValueError if the payload is longer than PAYLOAD_MAX.
     """

@@ -43,7 +43,7 @@ class ControllerGroup:
         self.cars = len(building.servers)
         self.floors = building.servers[0].elevator.shaft.floors
         self.faulty: set[int] = set()
-        """Cars with a fault that the test has injected, such as a motor failure. The test expects nothing of them."""
+        """Cars of which the test expects nothing, because it has injected a fault such as a motor failure."""
         self.recording = Recording(building)
         self.start_floors = [server.elevator.sensed for server in building.servers]
         """The floor where each car starts; None between floors."""
@@ -55,7 +55,7 @@ class ControllerGroup:
     # Acting
 
     def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> PressedCall:
-        """Press a button on the panel of *car*, for *ms* (default: 200). Return the call."""
+        """Press a button on the panel of *car* for *ms* (default: `press_ms` of the building). Return the call."""
         self.building.press(car, button, floor, ms)
         return PressedCall(button, floor, self.now_ms)
 
@@ -73,13 +73,13 @@ class ControllerGroup:
         """Hold the stop button of *car* down, or release it."""
         self._change(car, lambda elevator, _: elevators.hold_stop(elevator, on))
 
-    def power(self, car: int, on: bool) -> None:
+    def switch_power(self, car: int, on: bool) -> None:
         """Switch the motor power of *car* on or off."""
         self._change(car, lambda elevator, now_ms: elevators.power(elevator, on, now_ms))
         self.note(f"power of motor {car} {'on' if on else 'off'}", car)
 
-    def server(self, car: int, on: bool) -> None:
-        """Start or stop the elevator server of *car*. While it is stopped, the car stands."""
+    def switch_server(self, car: int, on: bool) -> None:
+        """Start or stop the elevator server of *car*. When it stops, so does the motor."""
         self.building.switch_server(car, on, self.building.settle())
         self.note(f"server {car} {'on' if on else 'off'}", car)
 
@@ -134,7 +134,7 @@ class ControllerGroup:
         return bool(mask(self.elevator(car).lamps, call.button) >> call.floor & 1)
 
     def is_open(self, car: int, floor: int | None = None) -> bool:
-        """Return whether the door of *car* is open (at *floor*)."""
+        """Return whether the door of *car* is open, and at *floor* if that is given."""
         elevator = self.elevator(car)
         return elevator.door and (floor is None or elevator.sensed == floor)
 
@@ -200,7 +200,7 @@ class ControllerGroup:
             return f"controller {car} exited with status {self.controllers.ended[car]}"
         elevator = self.elevator(car)
         if not self.has_client(car):
-            return f"controller {car} has not connected to the elevator server"
+            return f"controller {car} is not connected to its elevator server"
         where = "between floors" if elevator.sensed is None else f"at floor {elevator.sensed}"
         motor = f"runs {Motor(elevator.shaft.motor).name.lower()}" if elevator.shaft.motor else "is off"
         return f"car {car} is {where}, and its motor {motor}"

@@ -1,16 +1,16 @@
 """Judges the rules that apply at every moment of every test: about doors, motors and lamps.
 
-The judge observes the events of all cars in order, and reports each broken rule once for each car. It decides some
-rules a moment later, such as whether a car stops at about the time that its door opens; see `overdue`. It does not
+The judge observes the events of all cars in order, and reports each broken rule once for each car. It judges some
+events a moment later, because a car may stop just after its door opens, for example; see `resolve_due`. It does not
 blame a controller for events while the bench suspends it, or for a door that was open before the controller connected.
 
 The rules, all of them *must* unless marked *beyond*:
 - The door is never open while the motor runs or between floors (D1).
-- The door stays open for MIN_OPEN_MS (D1), and for MIN_OPEN_MS after an obstruction (D2, beyond). It closes within
-  MAX_OPEN_MS after it opened, or after the last event that may keep it open: a press or a lamp change at its floor, or
-  a change of the obstruction switch or the stop button (D1). After a press, the controller has more time, because it
-  may learn of the press late; see `_reaction_ms`. A door that opens while its controller starts, without a press at its
-  floor, may close at once.
+- The door stays open for MIN_OPEN_MS (D1), and for MIN_OPEN_MS after an obstruction (D2, beyond), unless the stop
+  button is used. It closes within MAX_OPEN_MS after it opened, or after the last event that may keep it open: a press
+  or a lamp change at its floor, or a change of the obstruction switch or the stop button (D1). After a press, the
+  controller has more time, because it may learn of the press late; see `_reaction_ms`. A door that opens while its
+  controller starts, without a press at its floor, may close at once.
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
 - Requests name only buttons and floors that exist (S2, beyond). The course's simulator hangs on other requests.
@@ -87,7 +87,7 @@ class _Car:
     """The latest time at which the door may be open."""
     obstructed_since_ms: int | None = None
     cleared_ms: int = -NEVER_MS
-    """When the open door was last cleared of an obstruction that was long enough to notice."""
+    """When the open door was last cleared of an obstruction that had lasted long enough to notice."""
     client_since_ms: int | None = None
     stop_ms: int = -NEVER_MS
     """When the stop button last changed."""
@@ -111,7 +111,7 @@ class _Car:
 
 @define
 class _Suspicion:
-    """A rule that is broken unless *is_innocent* returns true at *due_ms*."""
+    """An event that breaks *rule*, unless *is_innocent* returns true at *due_ms*."""
 
     due_ms: int
     at_ms: int
@@ -137,7 +137,7 @@ class Judge:
 
     def observe(self, event: CarEvent) -> list[Check]:
         """Judge *event*, the newest of all cars. Return newly failed checks."""
-        failed = self.overdue(event.at_ms)
+        failed = self.resolve_due(event.at_ms)
         car = self._cars[event.car]
         match event.kind:
             case EventKind.SENSOR:
@@ -169,10 +169,10 @@ class Judge:
             case _:
                 pass
         self._prolong(event)
-        return failed + self.overdue(event.at_ms)
+        return failed + self.resolve_due(event.at_ms)
 
-    def overdue(self, now_ms: int) -> list[Check]:
-        """Decide the suspicions that are due at *now_ms*, and find late doors. Return newly failed checks."""
+    def resolve_due(self, now_ms: int) -> list[Check]:
+        """Resolve the suspicions due at *now_ms*, and fail doors that are open too long. Return newly failed checks."""
         due = [each for each in self._suspicions if each.due_ms <= now_ms]
         self._suspicions = [each for each in self._suspicions if each.due_ms > now_ms]
         failed = []
@@ -271,7 +271,7 @@ class Judge:
         was_blocked = car.cleared_ms >= since_ms
         if is_blocked or was_blocked:
             self._suspect(event, DOOR_BLOCKED, "the door closed while obstructed", lambda: not is_blocked)
-        is_start = since_ms < car.client_since_ms + SETTLE_MS and not self._is_pressed(event.car, car.floor)
+        is_start = since_ms < car.client_since_ms + SETTLE_MS and not self._was_pressed(event.car, car.floor)
         if is_blocked or car.is_stopped or car.stop_ms >= since_ms or is_start:
             return
         open_ms, clear_ms = event.at_ms - since_ms, event.at_ms - car.cleared_ms
@@ -281,7 +281,7 @@ class Judge:
             found = f"it closed {clear_ms / 1000:.2f} s after the obstruction cleared"
             self._suspect(event, DOOR_STAYS_AFTER, found, lambda: clear_ms >= enough_ms)
 
-    def _is_pressed(self, car: int, floor: int | None) -> bool:
+    def _was_pressed(self, car: int, floor: int | None) -> bool:
         """Return whether a hall button at *floor*, or the cab button for *floor* in *car*, has been pressed."""
         return any(at == floor and only in (None, car) for _, at, only in self._calls.pressed)
 
@@ -342,7 +342,7 @@ class Judge:
 def _reaction_ms(event: CarEvent, car: int) -> int:
     """Return how long the controller of *car* may take to act on *event*, a press, a release or a lamp change.
 
-    Datagrams about a press on another panel may be lost for a while. They matter only until the door has closed.
+    Datagrams about a press on another panel may be lost for a while. After MAX_OPEN_MS, the door has closed anyway.
     """
     if event.kind is EventKind.LAMP:
         return 0

@@ -1,6 +1,6 @@
-"""Network interfaces, configured with rtnetlink(7). If the kernel refuses, all functions but `mute` raise OSError.
+"""Network interfaces, configured with rtnetlink(7) in the network namespace of the calling thread.
 
-The functions apply to the network namespace of the calling thread.
+If the kernel refuses a request, the function raises OSError. Only `mute` ignores that.
 """
 
 import errno
@@ -45,7 +45,7 @@ def attribute(kind: int, *values: bytes) -> bytes:
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
-    """Decode attributes."""
+    """Return the value of each attribute in *data*, by its type."""
     found = {}
     while len(data) >= 4:
         length, kind = struct.unpack_from("=HH", data)

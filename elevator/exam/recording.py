@@ -1,4 +1,4 @@
-"""Records what happens during a test, for judges, checks and the timeline."""
+"""Records what happens during a test, for the judge, the checks and the timeline."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

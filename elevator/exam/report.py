@@ -17,7 +17,7 @@ MARKS = {Grade.PASSED: "✓", Grade.FAILED: "✗", Grade.SKIPPED: "-", Grade.UNJ
 COLOURS = {Grade.PASSED: "32", Grade.FAILED: "1;31", Grade.SKIPPED: "2", Grade.UNJUDGED: "1;33"}
 """The terminal attributes of each verdict: green, bold red, faint, bold yellow."""
 KEY_FIGURES = 3
-"""The number of figures in the line of a test. The line shows the first ones."""
+"""The line of a test shows at most this many figures: the first ones."""
 COLUMN = 46
 """Width in characters of each column of `versus`."""
 
@@ -108,7 +108,7 @@ def _in_brief(failed: list[Check], before: str) -> Iterator[str]:
 def summary(report: ExamReport, look: Callable[[str], str] | None = None) -> str:
     """Return the verdict of the exam, and each failed check in full.
 
-    *look* takes the name of a test and returns where to find more about it: a log file, or a place in the page.
+    *look* takes the name of a test and returns where to find more about it, such as a directory or a place in the page.
     """
     lines = [f"{outcome(report)}: {counts(report)}, in {duration(report.seconds)}."]
     for level, heading in (
@@ -136,7 +136,7 @@ def _in_full(check: Check) -> list[str]:
 
 
 def versus(first: ExamReport, second: ExamReport) -> str:
-    """Return a table of two exams. Each controller has a column with its verdicts, figures and failed checks."""
+    """Return a table of two exams. Each controller has a column with its verdicts, figures and failed *must* checks."""
     reports = (first, second)
     rows = [("", [report.command for report in reports])]
     for name in names(reports):
@@ -183,7 +183,8 @@ def as_json(report: ExamReport, versus: ExamReport | None = None) -> str:
     - "passed" is true if the controller passed. "versus" is a similar object for the other controller, or null.
     - An enum is its value: a level "must" or "beyond", a verdict "passed", "failed", "skipped" or "unjudged", a kind of
       event as in `EventKind`, a button 0 (hall up), 1 (hall down) or 2 (cab).
-    - Keys of times end in "_ms": milliseconds since the start of the test. "seconds" is how long the exam took.
+    - Keys that end in "_ms" are times in milliseconds since the start of the test; only "late_ms" is a duration.
+    - "seconds" is how long the exam took.
     - Cars and floors count from 0. If a "car" is null, the value concerns the whole group.
     - "timeline" is null for a test that was skipped or not judged. Its "datagrams" are as in `Timeline`: per tenth of a
       second, then per car.

@@ -1,7 +1,7 @@
 """Draws the lane of one car in the timeline of a test, as SVG.
 
 At the top is the height of the car. Below it are rows for the motor, the floor indicator, each button with its lamp,
-each fault, rejected requests, and the datagrams of the controller. Each mark has a class: report.html gives it a
+each fault, rejected requests, and the datagrams that the controller sent. Each mark has a class: report.html gives it a
 colour, and LEGEND explains it. Floor sensors are not drawn, because the height shows the same.
 """
 

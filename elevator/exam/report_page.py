@@ -1,6 +1,7 @@
 """The results of one or two exams as a self-contained HTML page, which needs no script and loads nothing.
 
-report.html has the styles. All texts of a report pass `_text`, because the examined controller may have printed them.
+report.html contains the styles. All texts of a report pass through `_text`, because the examined controller may have
+printed them.
 """
 
 from collections.abc import Iterable, Sequence

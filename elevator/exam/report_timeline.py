@@ -14,7 +14,7 @@ from elevator.exam.report_lane import EDGE, GUTTER, Axis, lane
 from elevator.exam.results import Check, Level, Timeline
 
 WIDTH = 882
-"""Width of the plot of a test that takes up to WIDTH / PER_S seconds. A longer test has a wider plot."""
+"""Width of the plot of a test that takes up to WIDTH / PER_S seconds. For a longer test it grows, up to WIDTH_MAX."""
 WIDTH_MAX = 1300
 PER_S = 9
 LETTER = 6.8
@@ -22,7 +22,8 @@ LETTER = 6.8
 LEVEL = 16
 """Height of a line of labels above the plot."""
 LEVELS_MAX = 5
-"""If the interventions need more lines of labels, numbers replace the labels, and a list explains them."""
+"""If the labels need more lines, or one is wider than half of the plot, numbers replace them, and a list explains the
+numbers."""
 NEAR = 3.0
 """Failures of one rule in one lane share a label if they are drawn closer than this."""
 
@@ -59,7 +60,7 @@ class _Label(NamedTuple):
 class _Placed(NamedTuple):
     label: _Label
     level: int
-    """The line of text, counted upwards from the plot."""
+    """The row of the label above the plot; 0 is the lowest."""
     start: float
     end: float
     """Where the text starts and ends. The text is left of its line if there is no room to the right."""
@@ -147,7 +148,7 @@ def _failed(checks: Iterable[Check], axis: Axis) -> list[_Label]:
 
 
 def _place(labels: Iterable[_Label], width: int) -> list[_Placed]:
-    """Place *labels* so that no two overlap, and so that no line of a later label crosses the text of an earlier one.
+    """Place *labels* so that no two overlap, and so that no label's line crosses the text of a label to its left.
 
     Labels are placed from right to left. The rightmost is next to the plot.
     """

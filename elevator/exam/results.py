@@ -117,7 +117,7 @@ class Result:
     notes: tuple[str, ...] = ()
     """Remarks for the reader, such as that the test was repeated because the machine was overloaded."""
     log: tuple[str, ...] = field(default=())
-    """The last lines that the controllers printed, between notes about their starts and ends."""
+    """The last lines that the controllers printed, mixed with notes such as "controller 1 was killed"."""
 
 
 @frozen

@@ -3,9 +3,9 @@
 The namespaces have no names. The kernel destroys a namespace with its interfaces once no process and no file descriptor
 uses it. So nothing remains when this process ends, for whatever reason.
 
-Without the privileges of root, `enter` also creates a user namespace. There, this process keeps its user and group, and
-may create and configure network namespaces. Programs that it starts do not get these privileges: execve(2) removes them
-unless the user is root.
+Without the privileges of root, `enter_namespace` also creates a user namespace. There, this process keeps its user and
+group, and may create and configure network namespaces. Programs that it starts do not get these privileges: execve(2)
+removes them unless the user is root.
 """
 
 import errno
@@ -21,7 +21,7 @@ from elevator.exam import netlink
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 """The flags of unshare(2) that create a user namespace and a network namespace."""
 NEEDED = 1 << 21 | 1 << 13 | 1 << 12
-"""The privileges that `enter` and `Host` need: CAP_SYS_ADMIN, CAP_NET_RAW and CAP_NET_ADMIN in capabilities(7)."""
+"""The privileges needed to create hosts: CAP_SYS_ADMIN, CAP_NET_RAW and CAP_NET_ADMIN in capabilities(7)."""
 SOL_PACKET, PACKET_STATISTICS, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 6, 15, 23
 SO_RCVBUFFORCE, ETH_P_ALL = 33, 3
 """Linux constants that Python's socket module lacks; see packet(7) and socket(7)."""
@@ -55,7 +55,7 @@ def obstacle() -> str:
 def explain(code: int, settings: Mapping[str, int], is_root: bool, is_contained: bool) -> str:
     """Return the line for `obstacle`.
 
-    *code* is an errno. *settings* has the current value of each setting in FORBIDDING.
+    *code* is an errno. *settings* maps settings in FORBIDDING to their current values.
     """
     allowing = [f"{name}={FORBIDDING[name][1]}" for name, value in settings.items() if value == FORBIDDING[name][0]]
     if code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
@@ -85,7 +85,7 @@ def _try_in_child() -> int:
     if pid == 0:
         code = 255
         try:
-            enter()
+            enter_namespace()
             open_gateway().close()
             code = 0
         except OSError as error:
@@ -95,7 +95,7 @@ def _try_in_child() -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def enter() -> None:
+def enter_namespace() -> None:
     """Move this process to a new network namespace, where it may create hosts; raise OSError if that fails.
 
     The process must have a single thread. Sockets that are open already stay in their namespace and keep working.
@@ -241,7 +241,7 @@ def _open_port(interface: str) -> socket.socket:
 
 
 def open_hosts(count: int) -> list[Host]:
-    """Create *count* hosts, 1 to HOSTS_MAX; raise OSError if that fails. The caller must have called `enter`."""
+    """Create *count* hosts, 1 to HOSTS_MAX; raise OSError if that fails. Call `enter_namespace` first."""
     with ExitStack() as stack:
         hosts = []
         for number in range(1, count + 1):
@@ -252,5 +252,5 @@ def open_hosts(count: int) -> list[Host]:
 
 
 def open_gateway() -> Gateway:
-    """Create the gateway of all hosts; raise OSError if that fails. The caller must have called `enter`."""
+    """Create the gateway of all hosts; raise OSError if that fails. Call `enter_namespace` first."""
     return Gateway()

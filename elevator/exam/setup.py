@@ -32,12 +32,12 @@ class Subject:
     command: Sequence[str]
     """Program and arguments, with placeholders such as {id}; see `fill`."""
     environment: Mapping[str, str]
-    """Environment of the controllers; the values may have placeholders too."""
+    """Environment of the controllers; the values may contain placeholders too."""
     first_id: int = 0
     port: int = 15657
     """Port of the first elevator server; the others have the next ports."""
     per_car: Mapping[str, Sequence[str]] = {}
-    """More placeholders, with a value for each car."""
+    """Additional placeholders: for each name, its value for each car."""
     in_own_directory: bool = False
     """True if each controller's working directory is its {dir}; false if it is the directory of this process."""
     start_gap_s: float = 0.0
@@ -48,8 +48,8 @@ def fill(text: str, values: Mapping[str, object]) -> str:
     return re.sub(r"\{([^{}]*)\}", lambda found: str(values.get(found[1], found[0])), text)
 
 
-def launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, host: Host | None) -> Launch:
-    """Return how to start the controller of *car*. Create its own directory in *directory*."""
+def prepare_launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, host: Host | None) -> Launch:
+    """Create the {dir} of the controller of *car* in *directory*. Return how to start the controller."""
     own = directory / f"car-{car}"
     own.mkdir(parents=True, exist_ok=True)
     values: dict[str, object] = {
@@ -75,7 +75,7 @@ def check_program(subject: Subject, cars: int, floors: int) -> None:
     """
     with tempfile.TemporaryDirectory() as directory:
         for car in range(cars):
-            started = launch(subject, car, cars, floors, Path(directory), None)
+            started = prepare_launch(subject, car, cars, floors, Path(directory), None)
             program = started.command[0]
             if directory not in program and shutil.which(program, path=started.environment.get("PATH")) is None:
                 why = "it is not executable" if Path(program).is_file() else "there is no such program"
@@ -84,9 +84,9 @@ def check_program(subject: Subject, cars: int, floors: int) -> None:
 
 @contextmanager
 def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], EthernetSwitch]]:
-    """Create *count* hosts and a switch that joins them; raise OSError if that fails.
+    """Create *count* hosts, a gateway, and a switch that joins them; raise OSError if that fails.
 
-    The caller must have called `enter`.
+    The caller must have called `enter_namespace`.
     """
     with ExitStack() as stack:
         hosts = open_hosts(count)
@@ -100,7 +100,7 @@ def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], E
 def open_building(port: int, cars: int, floors: int, hosts: Sequence[Host | None], rng: random.Random) -> Building:
     """Open an elevator server for each car, on the loopback interface of its controller's host (None: this machine).
 
-    Raise Refused if a port is in use.
+    Raise Refused if a port cannot be opened.
     """
 
     def server_context(car: int) -> AbstractContextManager[None]:

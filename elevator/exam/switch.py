@@ -27,7 +27,7 @@ SERVICES = frozenset({53, 67, 68, 123, 137, 138, 547, 1900, 5353, 5355})
 CAPTURED_MAX = 2000
 BUCKET_MS = 100
 _BATCH = 64
-"""How many frames to read from one host before other events get a turn."""
+"""How many frames of one host to read at a time, before serving other sockets."""
 _FRAME_BYTES = 1 << 17
 """The size of the buffer for one frame. No frame is longer, not even one that a network card would have to split."""
 
@@ -81,10 +81,10 @@ class EthernetSwitch:
         self.datagrams = [0] * count
         """For each host, the number of IP packets that it sent."""
         self.sent_bytes = [0] * count
-        """For each host, the length of these packets in bytes."""
+        """For each host, the total length of these packets."""
         self.sent_per_100ms: list[Counter[int]] = [Counter() for _ in range(count)]
         """For each host, the number of packets in each period: the key is the time in ms, divided by BUCKET_MS."""
-        self.ports: Counter[int] = Counter()
+        self.udp_ports: Counter[int] = Counter()
         """How many UDP datagrams were sent to each port, except SERVICES."""
         self.bad_frames = 0
         self.capture: deque[Captured] = deque(maxlen=CAPTURED_MAX)
@@ -139,9 +139,10 @@ class EthernetSwitch:
     ) -> None:
         """Send *payload* to UDP *port* of *host*, as if from *sender*. Neither impair nor count it.
 
-        The default of *sender* is the next host, or the gateway if there is only one host. The default of
-        *source_port* is *port*. The destination is the broadcast or multicast address that a host last used with this
-        port; 255.255.255.255 if there is none. Raise ValueError if *payload* is longer than frames.PAYLOAD_MAX.
+        The default of *sender* is the next host. If the sender is *host* itself, the gateway takes its place. The
+        default of *source_port* is *port*. The destination is the broadcast or multicast address that a host last used
+        with this port; 255.255.255.255 if there is none. Raise ValueError if *payload* is longer than
+        frames.PAYLOAD_MAX.
         """
         if sender is None:
             sender = (host + 1) % len(self._hosts)
@@ -181,7 +182,7 @@ class EthernetSwitch:
         self.sent_bytes[port] += frame.ip_bytes
         self.sent_per_100ms[port][now_ms // BUCKET_MS] += 1
         if frame.udp is not None and frame.udp.port not in SERVICES:
-            self.ports[frame.udp.port] += 1
+            self.udp_ports[frame.udp.port] += 1
             if frame.target[0] & 1 and frame.address:
                 self._targets[frame.udp.port] = (frame.target, frame.address)
         if frame.is_udp and (frame.udp is None or frame.udp.port not in SERVICES):
@@ -230,7 +231,7 @@ class EthernetSwitch:
 
 
 def damaged(payload: bytes, rng: random.Random) -> bytes:
-    """Change one to four bytes of *payload*, which is not empty."""
+    """Return *payload*, which is not empty, with one to four bytes changed."""
     changed = bytearray(payload)
     for place in rng.sample(range(len(payload)), min(len(payload), rng.randint(1, 4))):
         changed[place] ^= rng.randint(1, 255)

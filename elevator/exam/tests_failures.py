@@ -19,7 +19,7 @@ RESTARTED_S = 20
 
 def call_far_away(bench: Bench, panel: int) -> PressedCall:
     """Press a hall button at the floor farthest from all cars. Check that its lamps light. Return the call."""
-    floor = bench.far_floor(bench.survivors())
+    floor = bench.far_floor(bench.require_survivors())
     call = bench.press(panel, bench.hall_button(floor), floor)
     bench.expect_lit(call, bench.healthy, LAMP_S)
     return call
@@ -37,7 +37,7 @@ def answering_car(bench: Bench, call: PressedCall) -> int:
     """
 
     def nearest() -> int:
-        cars = bench.survivors()
+        cars = bench.require_survivors()
         approaching = [car for car in cars if is_approaching(bench, car, call)]
         return min(approaching or cars, key=lambda car: abs(bench.height(car) - call.floor))
 
@@ -68,7 +68,7 @@ def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -
         car=min(failed),
     )
     if passed and not is_on_its_way:
-        bench.figure("take-over", bench.now_ms - began_ms, "ms")
+        bench.add_figure("take-over", bench.now_ms - began_ms, "ms")
     bench.expect(
         lambda: bench.was_served(call, others),
         SERVED_S,
@@ -78,7 +78,7 @@ def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -
     )
 
 
-def expect_back(bench: Bench, panel: int) -> None:
+def expect_recovery(bench: Bench, panel: int) -> None:
     """Check that a new hall call again lights on all panels and is served."""
     call_far_away(bench, panel)
     bench.expect_all_served()
@@ -94,11 +94,11 @@ def kill(bench: Bench) -> None:
     expect_take_over(bench, call, [victim])
     bench.expect_all_served()
     bench.run(max(0.0, TAKE_OVER_S - 5))
-    call_far_away(bench, bench.survivors()[0])
+    call_far_away(bench, bench.require_survivors()[0])
     bench.expect_all_served()
     bench.start([victim])
     bench.run(2)
-    expect_back(bench, victim)
+    expect_recovery(bench, victim)
 
 
 def kill_pressed(bench: Bench) -> None:
@@ -118,7 +118,7 @@ def kill_pressed(bench: Bench) -> None:
 
 
 def kill_two(bench: Bench) -> None:
-    """Kill all controllers but one, one of them while it answers a hall call."""
+    """Kill all controllers but one while a hall call waits."""
     bench.start()
     last = bench.rng.randrange(bench.cars)
     call = call_far_away(bench, last)
@@ -130,7 +130,7 @@ def kill_two(bench: Bench) -> None:
     bench.expect_all_served()
     bench.start(victims)
     bench.run(2)
-    expect_back(bench, victims[0])
+    expect_recovery(bench, victims[0])
 
 
 def restart(bench: Bench) -> None:
@@ -147,7 +147,7 @@ def restart(bench: Bench) -> None:
 
 
 def _press_cabs(bench: Bench, car: int, count: int) -> list[PressedCall]:
-    """Press the cab buttons for the *count* floors farthest from *car*. Return the calls whose lamps light."""
+    """Press the cab buttons for the *count* floors farthest from *car*. Return the calls whose lamps light in time."""
     floors = sorted(range(bench.floors), key=lambda floor: -abs(floor - bench.height(car)))[:count]
     calls = []
     for floor in floors:
@@ -181,16 +181,16 @@ def blackout(bench: Bench) -> None:
 
 
 def motor(bench: Bench) -> None:
-    """Cut the power of a motor while its car answers a hall call and has a cab call."""
+    """Cut the motor power of a car that answers a hall call. Then press a cab button in the car."""
     bench.start()
     call = call_far_away(bench, bench.rng.randrange(bench.cars))
     victim = answering_car(bench, call)
-    bench.power(victim, False)
+    bench.switch_power(victim, False)
     bench.faulty.add(victim)
     cab = bench.press(victim, Button.CAB, call.floor)
     expect_take_over(bench, call, [victim])
     bench.run(3)
-    bench.power(victim, True)
+    bench.switch_power(victim, True)
     bench.faulty.discard(victim)
     lit = [cab] if bench.is_lit(victim, cab) else []
     _expect_cabs_served(bench, "the car with restored motor power", victim, lit, SERVED_S)
@@ -214,7 +214,7 @@ def freeze(bench: Bench) -> None:
     expect_take_over(bench, call, [victim])
     bench.suspend(victim, False)
     bench.run(5)
-    expect_back(bench, victim)
+    expect_recovery(bench, victim)
 
 
 def server(bench: Bench) -> None:
@@ -222,9 +222,9 @@ def server(bench: Bench) -> None:
     bench.start()
     car = bench.rng.randrange(bench.cars)
     calls = _press_cabs(bench, car, 1)
-    bench.server(car, False)
+    bench.switch_server(car, False)
     bench.run(2)
-    bench.server(car, True)
+    bench.switch_server(car, True)
     bench.expect(
         lambda: bench.has_client(car),
         RESTARTED_S,

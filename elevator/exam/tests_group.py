@@ -15,7 +15,7 @@ from elevator.exam.tests_single import FINGER_S, LAMP_S
 REST_S = 10
 PASSENGERS_S = 60
 PASSENGERS_PER_MINUTE = 4
-"""The arrival rate for a group of one car. A group of three cars gets three times as many."""
+"""How many passengers arrive per minute for each car of the group."""
 
 
 def lamps(bench: Bench) -> None:
@@ -47,15 +47,15 @@ def passengers(profile: Profile, bench: Bench) -> None:
     bench.start()
     began_ms = bench.now_ms
     tally = bench.carry(profile, PASSENGERS_PER_MINUTE * bench.cars, PASSENGERS_S)
-    bench.figure("passengers served", tally.served, "")
-    bench.figure("mean wait", round(tally.mean_wait_ms / 1000, 1), "s")
-    bench.figure("longest wait", round(tally.longest_wait_ms / 1000, 1), "s")
-    bench.figure("motor starts", sum(1 for event in bench.since(began_ms, EventKind.MOTOR) if event.value), "")
+    bench.add_figure("passengers served", tally.served, "")
+    bench.add_figure("mean wait", round(tally.mean_wait_ms / 1000, 1), "s")
+    bench.add_figure("longest wait", round(tally.longest_wait_ms / 1000, 1), "s")
+    bench.add_figure("motor starts", sum(1 for event in bench.since(began_ms, EventKind.MOTOR) if event.value), "")
     bench.expect_all_served()
 
 
 def rest(bench: Bench) -> None:
-    """Measure what an idle group uses, and check that nothing happens in it."""
+    """Measure what an idle group uses, and check that no lamp lights and no door opens."""
     bench.start()
     bench.run(5)
     began_ms, ticks = bench.now_ms, _ticks(bench)
@@ -63,11 +63,11 @@ def rest(bench: Bench) -> None:
     bench.run(REST_S)
     seconds = (bench.now_ms - began_ms) / 1000
     used = (_ticks(bench) - ticks) / os.sysconf("SC_CLK_TCK") / seconds / bench.cars
-    bench.figure("processor of each controller", round(100 * used, 1), "% of a core")
-    bench.figure("memory of each controller", round(_resident_bytes(bench) / bench.cars / 1e6), "MB")
+    bench.add_figure("processor of each controller", round(100 * used, 1), "% of a core")
+    bench.add_figure("memory of each controller", round(_resident_bytes(bench) / bench.cars / 1e6), "MB")
     if bench.switch is not None:
         total = sum(bench.switch.sent_bytes) - sum(sent)
-        bench.figure("network use of each controller", round(total / seconds / bench.cars / 1000, 1), "kB/s")
+        bench.add_figure("network use of each controller", round(total / seconds / bench.cars / 1000, 1), "kB/s")
     moved = bench.since(began_ms, EventKind.LAMP) + bench.since(began_ms, EventKind.DOOR)
     bench.check(
         not moved,

@@ -10,7 +10,7 @@ from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.results import Level
 from elevator.exam.switch import Captured
-from elevator.exam.tests_failures import TAKE_OVER_S, call_far_away, expect_back
+from elevator.exam.tests_failures import TAKE_OVER_S, call_far_away, expect_recovery
 from elevator.exam.tests_single import LAMP_S
 
 AGREE_S = 1.0
@@ -18,7 +18,7 @@ AGREE_S = 1.0
 JITTER_MS = 200
 """The longest delay of a datagram. A lamp can light within LAMP_S: a datagram and its answer take at most 400 ms."""
 REPEATED_PERCENT = 30
-"""How many of the datagrams arrive twice."""
+"""The percentage of datagrams that arrive twice."""
 ATTACK_S = 10
 REPLAY_S = 0.02
 """The time between two bursts of old datagrams."""
@@ -106,7 +106,7 @@ def _isolate(bench: Bench, cut: Callable[[int], None], heal: Callable[[int], Non
     heal(alone)
     _expect_agreement(bench)
     bench.expect_all_served()
-    expect_back(bench, alone)
+    expect_recovery(bench, alone)
 
 
 def split(bench: Bench) -> None:
@@ -131,15 +131,15 @@ def split(bench: Bench) -> None:
     bench.split()
     _expect_agreement(bench)
     bench.expect_all_served()
-    expect_back(bench, 0)
+    expect_recovery(bench, 0)
 
 
 def garbage(bench: Bench) -> None:
     """Send malformed datagrams to the ports that the controllers use, while they work."""
     bench.start()
-    ports = [port for port, _ in bench.network.ports.most_common(3)]
+    ports = [port for port, _ in bench.network.udp_ports.most_common(3)]
     if not ports:
-        bench.remark("no garbage was sent, because the controllers sent no UDP datagrams")
+        bench.add_remark("no garbage was sent, because the controllers sent no UDP datagrams")
     bench.note("send garbage")
     with bench.every(0.05, lambda: _inject(bench, ports)):
         for number in range(3):

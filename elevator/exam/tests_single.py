@@ -16,7 +16,7 @@ IDLE_S = 8.0
 
 
 def single(bench: Bench) -> None:
-    """Press some buttons one at a time, then all others at once. Then watch the idle car.
+    """Press three buttons one at a time, then all others in quick succession. Then watch the idle car.
 
     The first two calls make the car travel through the whole building, past floors without calls.
     """
@@ -85,7 +85,7 @@ def door(bench: Bench) -> None:
         bench.press(0, bench.hall_button(here), here)
         if _open_and_close(bench, here, 10):
             opened_ms = next(event.at_ms for event in bench.since(began_ms, EventKind.DOOR, 0) if event.value)
-            bench.figure("door opens for a call at the floor of the car", opened_ms - began_ms, "ms")
+            bench.add_figure("door opens for a call at the floor of the car", opened_ms - began_ms, "ms")
     bench.expect_all_served()
 
 
@@ -110,12 +110,12 @@ def _open_and_close(bench: Bench, floor: int, within_s: float) -> bool:
         0,
     )
     if closed:
-        bench.figure("door open", open_ms, "ms")
+        bench.add_figure("door open", open_ms, "ms")
     return closed
 
 
 def obstruction(bench: Bench) -> None:
-    """Obstruct an open door, toggle the switch, and use it while the door is closed."""
+    """Obstruct an open door, and toggle the obstruction switch. Later, turn it on while the door is closed."""
     bench.start()
     top = bench.floors - 1
     bench.press(0, Button.CAB, top if bench.elevator(0).sensed != top else 0)

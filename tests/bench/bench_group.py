@@ -18,7 +18,7 @@ from lab import PROGRAM, free_port
 
 from elevator.exam.catalogue import TESTS
 from elevator.exam.examiner import ExamSetting, examine
-from elevator.exam.sandbox import enter, obstacle
+from elevator.exam.sandbox import enter_namespace, obstacle
 from elevator.exam.setup import Subject
 from elevator.hardware.elevator_server import ElevatorServer
 
@@ -41,7 +41,7 @@ def main() -> int:
     if why_not := obstacle():
         print(f"{why_not}\nThe tests that need a network are skipped.", file=sys.stderr)
     else:
-        enter()
+        enter_namespace()
     options = ["--id", "{id}", "--port", "{port}", "--floors", "{floors}", "--state-dir", "{dir}", "--park", "none"]
     subject = Subject([*PROGRAM, *options], os.environ)
     for name in NAMES:

@@ -49,10 +49,10 @@ def test_node_with_a_full_disk_keeps_serving(tmp_path: Path) -> None:
 
 def test_node_connects_to_an_elevator_server_that_starts_late(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, start=False) as group:
-        group.server(0, False)
+        group.switch_server(0, False)
         group.start(0)
         group.wait_for(0, "is unavailable")
-        group.server(0, True)
+        group.switch_server(0, True)
         group.wait_for(0, "in service")
         assert group.log(0).count("is unavailable") == 1
 

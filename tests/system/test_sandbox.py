@@ -30,7 +30,7 @@ from elevator.exam.sandbox import (
     INTERNET_PORT,
     Gateway,
     Host,
-    enter,
+    enter_namespace,
     obstacle,
     open_gateway,
     open_hosts,
@@ -164,7 +164,7 @@ class HostSocket:
 
 @contextmanager
 def opened(count: int) -> Iterator[Bench]:
-    enter()
+    enter_namespace()
     yield Bench(open_hosts(count), open_gateway())
 
 
@@ -194,7 +194,7 @@ def test_datagrams_reach_other_hosts() -> None:
         sockets[0].send(bytes(20_000))
         sockets[2].expect(b"to all", b"to one", b"directed", bytes(20_000))
         assert sockets[2].received[0] == (b"to all", bench.hosts[0].address)
-        assert bench.switch.ports == {PORT: 4}
+        assert bench.switch.udp_ports == {PORT: 4}
         assert bench.switch.datagrams == [1 + 14, 1, 1]
         assert bench.switch.sent_bytes[1:] == [28 + 6, 28 + 8]
         assert bench.switch.bad_frames == 0
@@ -324,7 +324,7 @@ def test_switch_counts_no_frames_at_rest() -> None:
     with opened(2) as bench:
         end = time.monotonic() + REST_S
         bench.wait(lambda: time.monotonic() > end)
-        assert (bench.switch.datagrams, bench.switch.ports) == ([0, 0], {})
+        assert (bench.switch.datagrams, bench.switch.udp_ports) == ([0, 0], {})
 
 
 @sandboxed
@@ -332,7 +332,7 @@ def test_sockets_opened_before_entering_a_namespace_keep_working() -> None:
     server = socket.create_server(("127.0.0.1", 0))
     client = socket.socket()
     before = Path("/proc/self/ns/net").readlink()
-    enter()
+    enter_namespace()
     assert Path("/proc/self/ns/net").readlink() != before
     client.connect(server.getsockname())
     accepted, _ = server.accept()
@@ -357,7 +357,7 @@ def descriptors_open() -> int:
 
 @sandboxed
 def test_closed_hosts_leave_no_interface() -> None:
-    enter()
+    enter_namespace()
     for _ in range(3):
         hosts, gateway = open_hosts(3), open_gateway()
         descriptors = descriptors_open()
@@ -369,7 +369,7 @@ def test_closed_hosts_leave_no_interface() -> None:
 
 @sandboxed
 def test_failure_to_open_one_host_closes_the_others() -> None:
-    enter()
+    enter_namespace()
     descriptors = descriptors_open()
     third = Host(3)
     with pytest.raises(OSError, match="exists"):
@@ -433,7 +433,7 @@ def test_user_without_root_can_open_hosts() -> None:
 
 @sandboxed
 def test_elevator_server_that_restarts_is_on_its_host_again() -> None:
-    enter()
+    enter_namespace()
     with ExitStack() as stack:
         hosts, _ = stack.enter_context(joined_hosts(2, random.Random(1)))
         building = open_building(PORT, 2, 4, hosts, random.Random(1))
@@ -450,7 +450,7 @@ def test_elevator_server_that_restarts_is_on_its_host_again() -> None:
 @sandboxed
 def test_killed_process_leaves_no_interfaces() -> None:
     """The hosts' cables end in the namespace of this process. They vanish with the hosts' namespaces."""
-    enter()
+    enter_namespace()
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -35,7 +35,7 @@ def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
             for car in range(CARS):
                 place(bench, car, floors.randrange(bench.floors))
 
-    nothing = {name: lambda *_: None for name in ("run", "kill", "plug", "unplug", "server")}
+    nothing = {name: lambda *_: None for name in ("run", "kill", "plug", "unplug", "switch_server")}
     given = {
         "start": start,
         "wait": lambda _, condition, __: bool(condition()),

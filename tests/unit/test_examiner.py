@@ -18,7 +18,7 @@ from elevator.exam.controllers import DROPPED, MARK
 from elevator.exam.examiner import LATE_MS, NICENESS, ExamSetting, examine, skipped
 from elevator.exam.judge import CLEARED_BEFORE_OPEN_MS, Judge
 from elevator.exam.results import Check, Grade, Level, Result
-from elevator.exam.setup import BadCommand, Subject, check_program, fill, launch
+from elevator.exam.setup import BadCommand, Subject, check_program, fill, prepare_launch
 from elevator.exam.switch import EthernetSwitch
 from elevator.exam.tests_single import check_stops
 
@@ -57,7 +57,7 @@ def test_each_controller_has_its_own_values(tmp_path: Path) -> None:
         port=16000,
         per_car={"role": ["Master", "Backup", "Regular"]},
     )
-    first, third = (launch(examined, car, 3, 9, tmp_path, None) for car in (0, 2))
+    first, third = (prepare_launch(examined, car, 3, 9, tmp_path, None) for car in (0, 2))
     assert first.command == ["run", "1", "16000", "3/9", "Master", str(tmp_path / "car-0")]
     assert third.command == ["run", "3", "16002", "3/9", "Regular", str(tmp_path / "car-2")]
     assert third.environment == {"ROLE": "Regular", "LITERAL": "{x}"}
@@ -67,12 +67,12 @@ def test_each_controller_has_its_own_values(tmp_path: Path) -> None:
 
 def test_values_per_car_may_replace_the_id(tmp_path: Path) -> None:
     examined = Subject(["run", "{id}"], {}, per_car={"id": ["7", "9"]})
-    assert launch(examined, 1, 2, 4, tmp_path, None).command == ["run", "9"]
+    assert prepare_launch(examined, 1, 2, 4, tmp_path, None).command == ["run", "9"]
 
 
 def test_path_of_the_program_is_relative_to_the_directory_of_the_exam(tmp_path: Path) -> None:
     examined = Subject(["./mine/{id}"], {}, in_own_directory=True)
-    started = launch(examined, 0, 1, 4, tmp_path, None)
+    started = prepare_launch(examined, 0, 1, 4, tmp_path, None)
     assert started.command == [str(Path.cwd() / "mine/0")]
     assert started.directory == str(tmp_path / "car-0")
 
@@ -193,7 +193,7 @@ def test_bench_is_late_if_a_test_blocks_it() -> None:
 
     def block(bench: Bench) -> None:
         bench.run_once(0.0)
-        bench._turned_ms -= 70_000
+        bench._ended_ms -= 70_000
         bench.run_once(0.0)
         late.append(bench.late_ms)
 
@@ -212,14 +212,14 @@ def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
     noted: set[int] = set()
     monkeypatch.setattr(Judge, "disturb", lambda _, now_ms: noted.add(now_ms))
 
-    def turn(bench: Bench) -> None:
+    def run_once(bench: Bench) -> None:
         bench.controllers.states[0] = state
         bench.switch = Mock(EthernetSwitch, loses_packets=loses, sent_per_100ms=[])
         bench.switch.due_ms.return_value = None
         bench.run_once(0.0)
         bench.controllers.states[0] = "unstarted"
 
-    run(turn, subject("true"), setting())
+    run(run_once, subject("true"), setting())
     assert bool(noted) == is_disturbed
 
 
@@ -240,7 +240,7 @@ def test_seed_determines_the_start_position_and_the_random_choices() -> None:
     ("command", "found"),
     [
         (["-c", "raise SystemExit(3)"], "controller 0 exited with status 3"),
-        (["-c", IDLE], "controller 0 has not connected to the elevator server"),
+        (["-c", IDLE], "controller 0 is not connected to its elevator server"),
     ],
 )
 def test_controller_that_does_not_get_ready_fails_the_test(command: list[str], found: str) -> None:
@@ -271,8 +271,8 @@ def test_port_in_use_is_refused() -> None:
 def test_result_contains_checks_figures_remarks_and_timeline() -> None:
     def act(bench: Bench) -> None:
         bench.press(0, Button.UP, 1)
-        bench.figure("answer", 42, "")
-        bench.remark("a remark")
+        bench.add_figure("answer", 42, "")
+        bench.add_remark("a remark")
         bench.check(True, "L1", Level.MUST, "it works", "it did", 0)
 
     result = run(act, subject("true"), setting())

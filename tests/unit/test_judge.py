@@ -91,7 +91,7 @@ class Trace:
         return self.see(EventKind.CLIENT, on, car)
 
     def suspend(self, on: bool, car: int = 0) -> "Trace":
-        self.failed += self.judge.overdue(self.at_ms)
+        self.failed += self.judge.resolve_due(self.at_ms)
         self.judge.suspend(car, on, self.at_ms)
         return self
 
@@ -106,7 +106,7 @@ class Trace:
 
     def faults(self) -> list[Fault]:
         """Return the faults so far, and those that the judge finds later if no other event follows."""
-        failed = self.failed + self.judge.overdue(self.at_ms + EVER)
+        failed = self.failed + self.judge.resolve_due(self.at_ms + EVER)
         self.failed = failed
         for check in failed:
             assert (check.rule, check.level) == RULES[check.expected]
@@ -194,10 +194,10 @@ def test_door_that_stays_open_is_reported_once() -> None:
 @pytest.mark.rule("D1")
 def test_door_that_stays_open_is_reported_without_another_event() -> None:
     trace = Trace().door(True)
-    assert trace.judge.overdue(MAX_OPEN_MS + TOLERANCE_MS) == []
-    (check,) = trace.judge.overdue(MAX_OPEN_MS + TOLERANCE_MS + 1)
+    assert trace.judge.resolve_due(MAX_OPEN_MS + TOLERANCE_MS) == []
+    (check,) = trace.judge.resolve_due(MAX_OPEN_MS + TOLERANCE_MS + 1)
     assert check.expected == DOOR_CLOSES
-    assert trace.judge.overdue(EVER) == []
+    assert trace.judge.resolve_due(EVER) == []
 
 
 @pytest.mark.rule("D1", "C3")

@@ -6,7 +6,7 @@ import pytest
 
 from elevator.cli.arguments import Arguments, integer
 from elevator.cli.subject_options import add_options, split, subject
-from elevator.exam.setup import BadCommand, Subject, launch
+from elevator.exam.setup import BadCommand, Subject, prepare_launch
 
 
 def parse(*argv: str) -> Subject:
@@ -26,7 +26,7 @@ def test_each_controller_gets_the_values_of_its_car(tmp_path: Path) -> None:
     options = ("--first-id", "5", "--port", "9000", "--per-car", "role=Master,Backup", "--env", "ID={id}", "--own-dir")
     shown = parse(*options, "--", "run", "{id}:{port}", "{role}", "{cars}x{floors}", "{dir}", "{other}")
     for car, role in enumerate(("Master", "Backup")):
-        started = launch(shown, car, 2, 4, tmp_path, None)
+        started = prepare_launch(shown, car, 2, 4, tmp_path, None)
         own = str(tmp_path / f"car-{car}")
         assert started.command == ["run", f"{5 + car}:{9000 + car}", role, "2x4", own, "{other}"]
         assert started.environment["ID"] == str(5 + car)
@@ -35,8 +35,8 @@ def test_each_controller_gets_the_values_of_its_car(tmp_path: Path) -> None:
 
 
 def test_relative_path_to_a_program_is_made_absolute(tmp_path: Path) -> None:
-    assert launch(parse("--", "./run"), 0, 2, 4, tmp_path, None).command == [str(Path.cwd() / "run")]
-    assert launch(parse("--", "run"), 0, 2, 4, tmp_path, None).command == ["run"]
+    assert prepare_launch(parse("--", "./run"), 0, 2, 4, tmp_path, None).command == [str(Path.cwd() / "run")]
+    assert prepare_launch(parse("--", "run"), 0, 2, 4, tmp_path, None).command == ["run"]
 
 
 def test_too_few_values_for_the_cars_are_refused() -> None:

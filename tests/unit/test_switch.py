@@ -311,17 +311,17 @@ def test_counters_count_what_hosts_send_even_if_it_is_lost(network: Network) -> 
     assert switch.datagrams == [3, 1, 0]
     assert switch.sent_bytes == [3 * 28 + 6, 28 + 7, 0]
     assert switch.sent_per_100ms == [Counter({123: 2, 124: 1}), Counter({124: 1}), Counter()]
-    assert switch.ports == {PORT: 3}
+    assert switch.udp_ports == {PORT: 3}
     assert [(each.host, each.at_ms, each.frame.payload) for each in switch.capture] == [
         (0, 12_345, b"12"),
         (0, 12_345, b"1234"),
         (0, 12_445, b""),
     ]
     switch.clear_counts()
-    assert (switch.datagrams, switch.ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
+    assert (switch.datagrams, switch.udp_ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
     switch.is_counting = False
     network.send(0, network.datagram(0, b"12"))
-    assert (switch.datagrams, switch.ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
+    assert (switch.datagrams, switch.udp_ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
     assert not any(switch.sent_per_100ms)
 
 
