@@ -1,7 +1,7 @@
-"""`elevator watch`: shows the nodes of a group in the terminal, as lines of JSON, or on a web page.
+"""`elevator watch`: shows the nodes of a group in the terminal or as lines of JSON, and also on a web page.
 
-It listens on the group's port and sends nothing. Nodes on the same machine can share the port. Packet loss and
-timeouts are found by the same code as in a node (peers.py). watch_view.py computes what to show from the received
+It listens on the group's port and sends nothing. Nodes on the same machine can share the port. The failure detector of
+the nodes (core/peers.py) estimates packet loss and timeouts. watch_view.py computes what to show from the received
 heartbeats and the time.
 """
 
@@ -26,6 +26,7 @@ from elevator.building.building import listen
 from elevator.building.control import Refused
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.watch_view import Group, draw, forget, receive, rows, scene
+from elevator.core.peers import HEARTBEAT_MS
 from elevator.net.admission import Admission
 from elevator.net.broadcast import REFRESH_MS, Interfaces, open_port
 from elevator.net.wire import DATAGRAM_BYTES, GROUP_LENGTH_MAX
@@ -35,12 +36,14 @@ from elevator.ui.web import Web
 
 TERMINAL_MS, JSON_MS, PAGE_MS = 200, 1000, 50
 """Time between updates of the terminal, of the JSON output and of the page."""
+LISTEN_MS = 4 * HEARTBEAT_MS
+"""How long to listen before the first line of JSON: a few heartbeats, so that the line normally lists all nodes."""
 BATCH = 256
 """Maximum number of datagrams to read before the views are updated."""
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator watch` until a signal arrives; return the exit status."""
+    """Run `elevator watch` until a signal arrives or the shell has exited; return the exit status."""
     parser = Arguments(
         prog="elevator watch", description="Show the nodes of a group. Send nothing to them.", allow_abbrev=False
     )
@@ -89,14 +92,13 @@ def main(argv: list[str]) -> int:
             if arguments.web:
                 print(f"page: {viewer.open_page(*arguments.web)}", file=sys.stderr, flush=True)
             if arguments.json or not sys.stdout.isatty():
-                viewer.run(lambda: ended, JSON_MS, viewer.print_json)
+                viewer.run(lambda: ended, JSON_MS, viewer.print_json, LISTEN_MS)
             else:
                 console, parent = Console(), os.getppid()
                 with guarded(), Live(console=console, screen=True, auto_refresh=False) as live:
+                    # Once the shell has exited, nothing can bring this program back to the foreground.
                     viewer.run(
-                        lambda: (
-                            ended or os.getppid() != parent
-                        ),  # Once the shell has exited, nothing can bring this program back to the foreground.
+                        lambda: ended or os.getppid() != parent,
                         TERMINAL_MS,
                         lambda: live.update(viewer.picture(*console.size), refresh=True),
                     )
@@ -113,7 +115,7 @@ class Viewer:
     """Receives a group's heartbeats and updates the views."""
 
     def __init__(self, config: Config, keys: Sequence[bytes]) -> None:
-        """Open the UDP port in *config*; raise OSError if that fails. *keys* authenticate the group's heartbeats."""
+        """Open the UDP port in *config*; raise OSError if that fails. *keys* are the group's keys."""
         self.group = Group()
         self._admission = Admission(config.group, keys)
         self._config = config
@@ -121,7 +123,7 @@ class Viewer:
         self._socket = open_port(config.net_port)
         self._interfaces = Interfaces(self._socket, config.broadcast)
         self._selector = selectors.DefaultSelector()
-        self._select(self._socket, selectors.EVENT_READ, lambda _: self._receive())
+        self._watch(self._socket, selectors.EVENT_READ, lambda _: self._receive())
 
     def __enter__(self) -> Self:
         return self
@@ -133,13 +135,13 @@ class Viewer:
         self._selector.close()
 
     def open_page(self, host: str, port: int) -> str:
-        """Serve a web page that shows the group; return its address."""
-        self._web = Web(listen(host, port), self._select, lambda _: b'{"error":"this page is read-only"}', host)
+        """Serve a web page that shows the group; return its URL. Raise Refused if *port* cannot be opened."""
+        self._web = Web(listen(host, port), self._watch, lambda _: b'{"error":"this page is read-only"}', host)
         return self._web.address
 
-    def run(self, is_ended: Callable[[], bool], interval_ms: int, show: Callable[[], None]) -> None:
-        """Receive heartbeats and call *show* every *interval_ms*, until *is_ended* returns true."""
-        shown_at_ms = page_shown_at_ms = refresh_at_ms = 0
+    def run(self, is_ended: Callable[[], bool], interval_ms: int, show: Callable[[], None], first_ms: int = 0) -> None:
+        """Receive heartbeats until *is_ended* returns true. Call *show* after *first_ms*, then every *interval_ms*."""
+        show_at_ms, page_shown_at_ms, refresh_at_ms = clock_ms() + first_ms, 0, 0
         while not is_ended():
             if clock_ms() >= refresh_at_ms:
                 refresh_at_ms = clock_ms() + REFRESH_MS
@@ -152,8 +154,8 @@ class Viewer:
             if self._web is not None and now_ms >= page_shown_at_ms + PAGE_MS:
                 page_shown_at_ms = now_ms
                 self._web.show(scene(self.group, now_ms) if self._web.is_page_open else {})
-            if now_ms >= shown_at_ms + interval_ms:
-                shown_at_ms = now_ms
+            if now_ms >= show_at_ms:
+                show_at_ms = now_ms + interval_ms
                 self.group = forget(self.group, now_ms)
                 show()
 
@@ -182,8 +184,8 @@ class Viewer:
                 self.group = receive(self.group, heartbeat, address, clock_ms())
         self.group = evolve(self.group, refused=dict(self._admission.refused))
 
-    def _select(self, sock: socket.socket, mask: int, callback: Callable[[int], None]) -> None:
-        """Call *callback* with the events of *mask* that occur on *sock*. If *mask* is 0, stop watching *sock*."""
+    def _watch(self, sock: socket.socket, mask: int, callback: Callable[[int], None]) -> None:
+        """Make `run` call *callback* with the events of *mask* that occur on *sock*. If *mask* is 0, stop watching."""
         is_known = sock in self._selector.get_map()
         if is_known and mask:
             self._selector.modify(sock, mask, callback)

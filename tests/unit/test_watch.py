@@ -167,6 +167,7 @@ def test_watch_shows_a_running_group_and_a_killed_node(tmp_path: Path) -> None:
 
         group.wait(lambda: [n["fault"] for n in nodes() if n["alive"]] == ["none"] * 2, "both nodes are in service")
         assert watch.last["group"] == "lab"
+        assert [node["id"] for node in watch.lines[0]["nodes"]] == [0, 1], "the first line lists all nodes"
         group.press(0, Button.CAB, 3)
         group.wait(lambda: nodes()[0]["floor"] == 3, "the car is at floor 3")
         assert watch.process.stderr is not None
