@@ -1,8 +1,8 @@
 """The commands of the program. `elevator/__main__.py` imports a command's module when the user runs that command.
 
-Start with run_node.py: it has the list of commands and the options of a node. arguments.py has the argument parser that
-the commands share; `assign` parses its options like the original. This package may import all others; none of them
-imports it.
+Start with run_node.py: it defines the options of a node and lists the other commands. arguments.py defines the argument
+parser that the commands share, except `assign`, which parses its options like the original. This package may import all
+others; none of them imports it.
 
 Other programs depend on the options, the output of `watch --json` and these exit statuses:
 

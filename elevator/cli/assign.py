@@ -6,13 +6,15 @@ command prints one line on standard error and exits with status 1.
 - Options are parsed like D's std.getopt, which the original uses: see `extract`. Unknown options and other words are
   ignored.
 - If --input is missing or empty, the input is the first line of standard input.
-- A missing field of a car has the original's default: idle, floor 0, down. cabRequests is required. Unknown fields are
+- A missing field of a car gets the original's default: idle, floor 0, down. cabRequests is required. Unknown fields are
   ignored. An integer may be a JSON string. It may have a plus sign and leading zeros.
 - `--algorithm plan` selects the nodes' own assigner. It supports up to 64 floors and 64 cars, and durations of up
   to one hour. A stop serves only hall calls in the announced direction. Earlier answers do not affect later ones.
-- `--jsonl` answers each line of standard input with one line. A line is an input, or {"input": ..., "args": {...}} with
-  its own options. The answer to an invalid line is {"error": ...}. If any line is invalid, the exit status is 1.
-- `--serve PATH` answers lines in the same way on a Unix socket. It serves any number of clients.
+- `--jsonl` answers each line of standard input with one line, and skips blank lines. A line is an input, or
+  {"input": ..., "args": {...}} with its own options. The answer to an invalid line is {"error": ...}. If any line is
+  invalid, the exit status is 1.
+- `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients. There, a blank line is
+  invalid.
 """
 
 import json

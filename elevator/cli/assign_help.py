@@ -11,7 +11,7 @@ DIFFERENCES = {
     "output": "The order of the cars, and the escapes in their ids, may differ.",
     "options": "The original ignores --algorithm, --jsonl, --serve and --help.",
 }
-"""The known differences from the original. Each key is the topic. A recorded answer or a test confirms each."""
+"""The known differences from the original, by topic. A recorded answer or a test confirms each difference."""
 
 USAGE = f"""\
 usage: elevator assign [--input JSON] [options]

@@ -23,7 +23,7 @@ class Client:
 
 
 def run(path: str, answer: Callable[[str], str]) -> None:
-    """Listen at *path* and answer each received line until SIGTERM or SIGINT. Raise OSError if listening fails."""
+    """Answer lines on a socket at *path* until SIGTERM or SIGINT, then remove it. Raise OSError if listening fails."""
     reading, writing = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(writing, b"."))

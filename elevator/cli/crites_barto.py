@@ -9,15 +9,16 @@ Four cars for up to 20 people serve ten floors during the down-peak hour of an o
     half a floor of accelerating. Here they do not: the mean wait of LQF in the traffic "down only" is then 3.5 % less
     than published; otherwise it would be 13 % less. The door opens as fast as it closes.
  2. Passengers enter and leave one after another. Each needs a random time, from an Erlang distribution of order 20 with
-    a mean of 1 s, truncated to 0.6 to 6 s. A wait ends when the passenger has entered.
- 3. Passengers arrive as a Poisson process. DOWN_PEAK has the mean number of people who come to each upper floor every
-    five minutes and go down to the lobby. In the mixed traffics, people also go up from the lobby to random floors, and
-    between upper floors. The paper gives 0 to 10 % for the latter, relative to those who go to the lobby; here, 5 %.
+    a mean of 1 s, truncated to the range from 0.6 to 6 s. A wait ends when the passenger has entered.
+ 3. Passengers arrive as a Poisson process. For each five minutes of the hour, DOWN_PEAK gives the mean number of people
+    at each upper floor who go down to the lobby. In the mixed traffics, people also go up from the lobby to random
+    floors, and between upper floors. The paper gives 0 to 10 % for the latter, relative to those who go to the lobby;
+    here, 5 %.
  4. LQF, longest queue first, sends a car that moves up to the queue that has waited longest. Cars that move down take
     all other calls on their way (native/bench_rules.c). Like a real controller, it knows how long a button has been
-    lit, and not how many people wait.
- 5. Each seed is one hour, which begins with all cars at the lobby and nothing learned. The algorithms know the nominal
-    time of a stop. Only `plan` parks cars.
+    lit, but not how many people wait.
+ 5. Each seed gives one hour, which begins with all cars at the lobby and nothing learned. The algorithms know the
+    nominal time of a stop. Only `plan` parks cars.
 """
 
 import argparse
@@ -44,24 +45,25 @@ TIMES = Times(PASS_MS, PASS_MS, PASS_MS, TURN_MS, DOOR_MS, DOOR_MS, STOP_MS + TR
 DOWN_PEAK = (1, 2, 4, 4, 18, 12, 8, 7, 18, 5, 3, 2)
 INTERVAL_MS = 300_000
 TRAFFICS = {"down only": (0.0, 0.0), "+2 up": (2.0, 0.05), "+4 up": (4.0, 0.05)}
-"""For each traffic: how many people per minute go up from the lobby; how many go from one upper floor to another,
-relative to those who go down to the lobby."""
+"""For each traffic, how many people per minute go up from the lobby, and how many travel between upper floors for each
+one who goes down to the lobby."""
 YARDSTICK = "lqf"
 ALGORITHMS = ("plan", YARDSTICK, "nearest", "eta", "reference")
 
 COLUMNS = """\
 algorithms:
-  plan            this project's algorithm, with parking
+  plan            this project's algorithm, the only one here that parks idle cars
   lqf             longest queue first, the yardstick: a car that moves up goes to the queue that has waited longest
-  nearest, eta, reference  the baselines of `bench dispatch`, which do not park
-  LQF, FIM, ESA, RLd       results that Crites and Barto (1998) published for their own simulator. RLd is theirs.
+  nearest, eta, reference  the baselines of `bench dispatch`
+  LQF, FIM, ESA, RLd       results that Crites and Barto (1998) published for their own simulator. RLd is their
+                           reinforcement learning.
 
 columns:
   wait s, wait2   mean waiting time; mean squared waiting time, in seconds squared
   system s        mean time from arrival until the passenger leaves the car
   >60 s           percentage of passengers who wait longer than 60 s
-  ratios, +-      relative to lqf with the same passengers: geometric mean over the hours, and its 95 % interval. For
-                  published results, relative to the published LQF
+  ratios, +-      relative to lqf with the same passengers: geometric mean over the hours, and half of its 95 %
+                  interval. For published results, relative to the published LQF
 """
 
 
@@ -97,11 +99,11 @@ PUBLISHED = {
 """From tables 2, 3 and 4 of the paper."""
 
 
-class Measured(NamedTuple):
-    """The results of one algorithm, measured or published.
+class AlgorithmResult(NamedTuple):
+    """The results of one algorithm, simulated here or published.
 
-    They are the score over all passengers, and the ratios to LQF with the same passengers. Published results have
-    ratios to the published LQF.
+    The ratios divide its mean wait and mean squared wait by those of LQF. For simulated results, LQF gets the same
+    passengers; for published results, it is the published LQF.
     """
 
     score: Score
@@ -119,7 +121,7 @@ def transfer_ms(numbers: Iterator[float]) -> int:
 
 
 def down_peak(seed: int, up_per_minute: float, between: float) -> "array[int]":
-    """Draw the passengers of one hour, as an array for `run`. The last two arguments are those in TRAFFICS."""
+    """Draw the passengers of one hour, as an array for `run`. *up_per_minute* and *between* are as in TRAFFICS."""
     numbers, rows = uniform(seed), array("q")
     for interval, people in enumerate(DOWN_PEAK):
         down, up = people * (FLOORS - 1) / INTERVAL_MS, up_per_minute / 60_000
@@ -147,8 +149,11 @@ def score(waits_ms: Sequence[int], journeys_ms: Sequence[int]) -> Score:
     )
 
 
-def measure(seeds: Sequence[int], park: str, up_per_minute: float, between: float) -> dict[str, Measured]:
-    """Simulate the same hours with each algorithm."""
+def measure(seeds: Sequence[int], park: str, up_per_minute: float, between: float) -> dict[str, AlgorithmResult]:
+    """Simulate one hour per seed with each algorithm, always with the same passengers.
+
+    Return the results by algorithm.
+    """
     hours = [down_peak(seed, up_per_minute, between) for seed in seeds]
     scores: dict[str, list[Score]] = {}
     whole: dict[str, Score] = {}
@@ -163,7 +168,7 @@ def measure(seeds: Sequence[int], park: str, up_per_minute: float, between: floa
         pairs = zip(scores[name], scores[YARDSTICK], strict=True)
         return ratio_of([math.log(own[field] / other[field]) for own, other in pairs])
 
-    return {name: Measured(whole[name], ratio(name, 0), ratio(name, 1)) for name in ALGORITHMS}
+    return {name: AlgorithmResult(whole[name], ratio(name, 0), ratio(name, 1)) for name in ALGORITHMS}
 
 
 HEAD = (
@@ -181,22 +186,22 @@ def line(traffic: str, name: str, row: Score, wait_ratio: Ratio, squared_wait_ra
     )
 
 
-def published(traffic: str) -> dict[str, Measured]:
+def published(traffic: str) -> dict[str, AlgorithmResult]:
     """Return the published results, with their ratios to the published LQF."""
     rows = PUBLISHED[traffic]
 
     def ratio(row: Score, field: int) -> Ratio:
         return Ratio(row[field] / rows["LQF"][field], math.nan, math.nan)
 
-    return {name: Measured(row, ratio(row, 0), ratio(row, 1)) for name, row in rows.items()}
+    return {name: AlgorithmResult(row, ratio(row, 0), ratio(row, 1)) for name, row in rows.items()}
 
 
-def as_json(results: dict[str, Measured]) -> dict[str, object]:
-    def bounds(ratio: Ratio) -> list[float | None]:
+def as_json(results: dict[str, AlgorithmResult]) -> dict[str, object]:
+    def as_list(ratio: Ratio) -> list[float | None]:
         return [None if math.isnan(each) else each for each in ratio]
 
     return {
-        name: {**row._asdict(), "wait_ratio": bounds(wait), "squared_wait_ratio": bounds(squared)}
+        name: {**row._asdict(), "wait_ratio": as_list(wait), "squared_wait_ratio": as_list(squared)}
         for name, (row, wait, squared) in results.items()
     }
 
@@ -211,7 +216,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed; default: random")
     parser.add_argument(
-        "--seeds", type=integer(1, 1000), default=30, metavar="N", help="number of seeds, an hour each; default: 30"
+        "--seeds", type=integer(1, 1000), default=30, metavar="N", help="number of seeds, one hour each; default: 30"
     )
     parser.add_argument(
         "--park", choices=PARKS, default="spread", help="where idle cars park with `plan`; default: spread"

@@ -34,8 +34,8 @@ examples:
   elevator demo --cars 3 --floors 4
   elevator demo -- ./mycontroller --id {id} --port {port}
 
-Without COMMAND, nodes of this program drive the elevators. With it, a copy of COMMAND drives each elevator, on a
-machine of its own: a network namespace.
+Without COMMAND, nodes of this program drive the elevators. With it, a copy of COMMAND drives each elevator, in a
+network namespace of its own if the system allows that.
 
 """
 
@@ -63,14 +63,18 @@ def main(argv: list[str]) -> int:
         "--seed", type=integer(0, 2**63), help="seed for passengers and start positions; default: random"
     )
     parser.add_argument(
-        "--for", type=integer(1, 1_000_000), dest="seconds", help="duration in seconds; default: until Ctrl-C"
+        "--for",
+        type=integer(1, 1_000_000),
+        dest="seconds",
+        help="end after this many seconds, once all passengers have arrived; default: until Ctrl-C",
     )
-    parser.add_argument("--rate", type=integer(0, 6000), help="passengers per minute; default: 4 for each elevator")
+    parser.add_argument("--rate", type=integer(0, 6000), help="passengers per minute; default: 4 per car")
     parser.add_argument(
         "--web",
         type=host_and_port,
         metavar="[HOST:]PORT",
-        help=f"address of the page; default: {PAGE[0]}:{PAGE[1]} or a free port, opened in the browser",
+        help=f"address of the page; default: {PAGE[0]}:{PAGE[1]}, or a free port if that is in use. "
+        "Without --web, the page opens in a browser",
     )
     parser.add_argument("--no-web", action="store_true", help="do not serve a page")
     of_command = add_options(parser)
@@ -103,17 +107,17 @@ def main(argv: list[str]) -> int:
 def may_overload(cars: int, cores: int) -> bool:
     """Return whether the nodes of *cars* cars may overload a machine with *cores* cores.
 
-    The limit is 16 cars on one core, 32 on four and 64 on sixteen. It is deliberately rough: a node needs 3 to 20 % of
+    The limit is 16 cars on one core, 32 on four and 64 on sixteen. It is deliberately rough: a node needs 4 to 24 % of
     a core (`just bench scale`), and the demo's relay forwards each heartbeat to every other node, so its load grows
     with the square of the number of cars.
     """
     return cars * cars > 256 * cores
 
 
-def _run(arguments: Namespace, shown: Subject | None, seed: int, is_ended: Callable[[], bool]) -> Verdict:
-    """Run a demo until it is over or *is_ended* returns true; raise Refused if it cannot start.
+def _run(arguments: Namespace, shown: Subject | None, seed: int, is_interrupted: Callable[[], bool]) -> Verdict:
+    """Run a demo until it is over or *is_interrupted* returns true; raise Refused if it cannot start.
 
-    *shown* is another program's controller; None: show this program's nodes.
+    *shown* is another program's controller; None: show this program's nodes. Return the verdict on the demo.
     """
     cars, floors = arguments.cars, arguments.floors
     with ExitStack() as stack:
@@ -133,15 +137,15 @@ def _run(arguments: Namespace, shown: Subject | None, seed: int, is_ended: Calla
         else:
             why_not = obstacle()
             if why_not:
-                print(f"{why_not}\nThe page offers no packet loss and no unplugging.", flush=True)
+                print(f"{why_not}\nSo the page cannot drop packets or unplug controllers.", flush=True)
             group = stack.enter_context(other_controllers(shown, cars, floors, directory, rng, why_not))
         rate = 4 * cars if arguments.rate is None else arguments.rate
         run = Demo(group, seed, rate, arguments.seconds)
         if page is not None:
             web = run.open_page(page, (arguments.web or PAGE)[0])
             stack.callback(web.close)
-        run.run_to_end(is_ended)
-        return judge(run.scene(), group.controllers.ended, is_ended(), group.noun)
+        run.run_to_end(is_interrupted)
+        return judge(run.scene(), group.controllers.ended, is_interrupted(), group.noun)
 
 
 def _listen_for_page(wanted: tuple[str, int] | None) -> socket.socket:

@@ -54,6 +54,7 @@ class DemoGroup:
     heard: Mapping[int, tuple[int, Heartbeat]] | None = None
     """The time (ms) and content of each node's last heartbeat; None if another program's controllers drive the cars."""
     start_gap_s: float = 0.0
+    """The time between the starts of two controllers."""
 
     @property
     def noun(self) -> str:
@@ -62,7 +63,7 @@ class DemoGroup:
 
 @contextmanager
 def own_nodes(cars: int, floors: int, directory: str, rng: random.Random) -> Iterator[DemoGroup]:
-    """Set up nodes, which keep their records in *directory*; raise Refused if there are not enough free ports."""
+    """Set up elevators and their nodes. Records are kept in *directory*. Raise Refused if ports cannot be opened."""
     with ExitStack() as stack:
         building = open_building(random_starts(Shaft(floors), cars, rng))
         stack.callback(building.close)
@@ -85,7 +86,7 @@ def own_nodes(cars: int, floors: int, directory: str, rng: random.Random) -> Ite
 def other_controllers(
     subject: Subject, cars: int, floors: int, directory: str, rng: random.Random, obstacle: str
 ) -> Iterator[DemoGroup]:
-    """Set up the controllers of *subject*; raise Refused if that fails.
+    """Set up elevators and the controllers of *subject* for them; raise Refused if that fails.
 
     If *obstacle* is empty, move this process to another network namespace and give each controller a namespace of its
     own. Otherwise *obstacle* says why that is not allowed. The controllers then use this machine's network, and the

@@ -29,26 +29,29 @@ class Scene:
 
 
 def draw(scene: Scene, width: int, height: int) -> Text:
-    """Draw *scene*, cropped to *width* columns and *height* lines."""
+    """Draw *scene* for a terminal of *width* columns and *height* lines.
+
+    Cars and log lines that do not fit are left out; floors never are.
+    """
     floors = scene.crowd.traffic.floors
     columns = (width - MARGIN) // CELL
     if columns < len(scene.elevators):
         columns = (width - MARGIN - len(" and 64 more")) // CELL
     shown = list(enumerate(scene.elevators))[: max(1, columns)]
-    rows_a_floor = 2 if 2 * floors + 10 <= height else 1
+    rows_per_floor = 2 if 2 * floors + 10 <= height else 1
     text = Text(no_wrap=True, overflow="crop")
     text.append(f"{scene.title}\n\n", "bold")
     heads = "".join(f"{f'car {car}':^{CELL}}" for car, _ in shown)
     missing = len(scene.elevators) - len(shown)
     text.append(f"{'floor':<{MARGIN}}{heads}{f' and {missing} more' if missing else ''}\n", "dim")
-    for row in range(rows_a_floor * (floors - 1), -1, -1):
-        floor = row // rows_a_floor if row % rows_a_floor == 0 else None
+    for row in range(rows_per_floor * (floors - 1), -1, -1):
+        floor = row // rows_per_floor if row % rows_per_floor == 0 else None
         text.append_text(_margin(scene.crowd, floor))
         for car, elevator in shown:
-            text.append_text(_cell(elevator, scene, car, row, rows_a_floor))
+            text.append_text(_cell(elevator, scene, car, row, rows_per_floor))
         text.append("\n")
     text.append(f"\n{line(scene)}\n\n")
-    room = height - rows_a_floor * (floors - 1) - 8
+    room = height - rows_per_floor * (floors - 1) - 8
     for entry in list(scene.log)[-room:] if room > 0 else []:
         text.append(entry[: width - 1] + "\n", "dim")
     return text
@@ -57,9 +60,9 @@ def draw(scene: Scene, width: int, height: int) -> Text:
 def line(scene: Scene) -> str:
     """Return a one-line summary of *scene*."""
     tally = passengers.tally(scene.crowd, scene.now_ms)
-    counted = sum(elevators.misbehaviour(elevator.counts) for elevator in scene.elevators)
+    unsafe = sum(elevators.misbehaviour(elevator.counts) for elevator in scene.elevators)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
-    return f"served {tally.served}, under way {tally.under_way}, {waits}, unsafe commands {counted}"
+    return f"served {tally.served}, under way {tally.under_way}, {waits}, unsafe commands {unsafe}"
 
 
 def _margin(crowd: Crowd, floor: int | None) -> Text:
@@ -77,17 +80,17 @@ def _margin(crowd: Crowd, floor: int | None) -> Text:
     return text
 
 
-def _cell(elevator: SimulatedElevator, scene: Scene, car: int, row: int, rows_a_floor: int) -> Text:
+def _cell(elevator: SimulatedElevator, scene: Scene, car: int, row: int, rows_per_floor: int) -> Text:
     """Draw the cell of *car* in *row*: the lamps of that floor, the shaft, and the car if it is in this row."""
     text = Text()
-    floor, between = divmod(row, rows_a_floor)
+    floor, between = divmod(row, rows_per_floor)
     lamps = elevator.lamps
     for mask, sign, style in ((lamps.up, "▲", "green"), (lamps.down, "▼", "magenta"), (lamps.cab, "●", "cyan")):
         is_lit = bool(mask >> floor & 1)
         text.append(" " if between else sign if is_lit else "·", style if is_lit else "dim")
     text.append(" ")
     position = physics.position(elevator.shaft, scene.now_ms)
-    if round(position * rows_a_floor) == row:
+    if round(position * rows_per_floor) == row:
         inside = sum(each.stage is Stage.RIDING and each.car == car for each in scene.crowd.present)
         number = f"{inside or ' ':^3}"
         style = "white on red" if elevator.out else "black on green" if elevator.door else "white on blue"

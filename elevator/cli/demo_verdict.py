@@ -12,16 +12,16 @@ from elevator.cli.wording import counted
 from elevator.core.door import DOOR_OPEN_MS
 
 GRACE_MS = 60_000
-"""The demo waits at least this long for passengers who are still under way when its time is up."""
+"""The demo waits up to this long for passengers who are still under way when its time is up; see `grace_ms`."""
 STOP_MS = DOOR_OPEN_MS + 500
 """The time that a car needs for a stop in addition to its travel time: the dwell time of its door and two reactions."""
 
 
 def grace_ms(shaft: Shaft) -> int:
-    """Return how long a demo waits for passengers who are still under way when its time is up.
+    """Return how long a demo waits at most for passengers who are still under way when its time is up.
 
     In the worst case, the only car has just passed the passenger in the right direction. It goes on to one end, returns
-    to the other end, and serves the passenger only then: up to three passes, each with a stop at every floor.
+    to the other end, and serves the passenger on its way back: up to three passes, each with a stop at every floor.
     """
     return max(GRACE_MS, 3 * (shaft.floors - 1) * (physics.spacing(shaft) + STOP_MS))
 
@@ -38,8 +38,8 @@ def judge(scene: Scene, ended: Mapping[int, int], cut_short: bool, noun: str = "
     """Return the verdict on a demo that has ended.
 
     A demo fails if a controller exited by itself, a controller sent an unsafe command, or a passenger was not served.
-    *ended* has the number and the exit status of each controller that exited by itself. *noun* is "node" or
-    "controller". If the user interrupted the demo (*cut_short*), passengers may still be under way.
+    If the user interrupted the demo (*cut_short*), passengers may still be under way. *ended* maps the number of each
+    controller that exited by itself to its exit status. *noun* is "node" or "controller".
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"

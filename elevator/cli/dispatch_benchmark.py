@@ -1,13 +1,13 @@
-"""`elevator bench dispatch`: measures passengers' waiting times relative to simpler algorithms, the *baselines*.
+"""`elevator bench dispatch`: compares waiting times with those under simpler algorithms, the *baselines*.
 
  1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. Load 1 is the highest
-    arrival rate that the cars could handle if each carried one passenger at a time, including the empty way to the next
-    passenger.
+    arrival rate that the cars could handle if each carried one passenger at a time, including the empty trip to the
+    next passenger.
  2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, others between
     random floors. splitmix64 generates all random numbers from the seed.
- 3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at
-    floor 0. The baselines are the reference algorithm and two textbook rules (native/bench_rules.c). Each baseline
-    gets the same passengers twice: without parking, and with the same parking (*equal*).
+ 3. C code (native/bench.h) simulates cars, doors and passengers, and calls the assigners that the nodes use. All cars
+    start at floor 0. The baselines are the reference algorithm and two textbook rules (native/bench_rules.c). Each
+    baseline gets the same passengers twice: without parking (*plain*), and with the same parking (*equal*).
  4. With --loss, each node has its own view of the group. Nodes broadcast every 100 ms, with the given packet loss.
 
 The waiting time is from a passenger's arrival until the passenger enters a car. The journey time is from arrival until
@@ -53,21 +53,21 @@ COLUMNS = """\
 algorithms:
   plan       this project's algorithm
   reference  the algorithm of the course's hall_request_assigner
-  eta        estimated time of arrival: the sum of the times at which the cars serve their calls should be small
-  nearest    a call goes to the nearest car that approaches in the right direction
+  eta        minimises the sum of the estimated times of arrival at all calls, one call after another
+  nearest    a call goes to the nearest car that is idle or approaches; moving in the call's direction saves one floor
   lqf        longest queue first, the yardstick of `bench crites-barto`
 All of them assign all calls again at every event.
 
 columns:
   own, plain, equal  this algorithm; the baseline without parking; the baseline with the parking of this algorithm
   wait s     mean waiting time in seconds
-  ratio      this algorithm's mean waiting time divided by the baseline's, as a geometric mean over the seeds. +-: 95 %
-             interval of the ratio to `equal`, from the same passengers in each seed; it needs two seeds.
-  p95        the same for the 95th percentile of the waiting time. A percentile below 0.1 s counts as 0.1 s.
+  ratio      this algorithm's mean waiting time divided by the baseline's, as a geometric mean over the seeds. +- is
+             half of the 95 % interval of the ratio to `equal`; it needs two seeds.
+  p95        the same for the 95th percentile of the waiting time. In both, a time below 0.1 s counts as 0.1 s.
   journey    ratio of the mean journey times, from arrival until the passenger leaves the car
-  floors     floors that all cars move, for each passenger
-  starts     motor starts for each passenger. A reversal between two stops is a start.
-  reassigned, turns  for each hundred passengers: calls that move to another car; cars that turn or stop because of that
+  floors     floors that all cars together travel, per passenger
+  starts     motor starts per passenger. A reversal between two stops is a start.
+  reassigned, turns  per hundred passengers: calls that move to another car; cars that turn or stop because of that
   us, max us         processor time of one assignment: mean and maximum
 """
 
@@ -189,11 +189,15 @@ def main(argv: list[str]) -> int:
     """Run `elevator bench dispatch`; return the exit status."""
     parser = Arguments(
         prog="elevator bench dispatch",
-        description="Measure passengers' waiting times relative to simpler algorithms.",
+        description="Compare passengers' waiting times with those under simpler algorithms.",
         epilog=COLUMNS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=["dispatch"], help="the benchmark to run; `crites-barto` has its own options")
+    parser.add_argument(
+        "what",
+        choices=["dispatch"],
+        help="which benchmark: dispatch is described here, the other one by `elevator bench crites-barto --help`",
+    )
     parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed; default: random")
     parser.add_argument("--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of seeds; default: 2")
     parser.add_argument(
@@ -201,7 +205,7 @@ def main(argv: list[str]) -> int:
         type=integer(2 * WARM_UP, 1_000_000),
         default=2500,
         metavar="N",
-        help="number of passengers for each seed; default: 2500",
+        help="number of passengers per seed; default: 2500",
     )
     parser.add_argument(
         "--assigner", choices=ASSIGNERS, default="plan", help="algorithm to compare with the baselines; default: plan"
@@ -251,7 +255,10 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="write a chart of the waiting time ratios to an SVG file"
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="write a chart of the waiting times relative to the first baseline to an SVG file",
     )
     arguments = parser.parse_args(argv)
     seed = int.from_bytes(os.urandom(4), "big") if arguments.seed is None else arguments.seed

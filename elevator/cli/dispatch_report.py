@@ -11,8 +11,9 @@ from elevator.cli.wording import counted
 class Results(NamedTuple):
     """Statistics of one assigner in one cell, over all seeds.
 
-    `waits_s` and `p95s_s` have a value for each seed. `floors_moved`, `starts`, `reassigned` and `turns` are per
-    passenger. `unclaimed` and `claimed_twice` are fractions of the lit hall calls; they are 0 without packet loss.
+    `waits_s` and `p95s_s` hold a value for each seed. `floors_moved`, `starts`, `reassigned` and `turns` are per
+    passenger. `unclaimed` and `claimed_twice` are fractions of the lit hall calls, sampled at each broadcast. They are
+    0 if all nodes share one view.
     """
 
     wait_s: float
@@ -53,6 +54,7 @@ class Setting(NamedTuple):
     seeds: Sequence[int]
     passengers: int
     capacity: int
+    """The maximum number of passengers in a car; 0: unlimited."""
     loss: int
     """Packet loss in percent. -1: all nodes share one view of the group."""
 
@@ -77,12 +79,12 @@ class Ratio(NamedTuple):
 
     @property
     def margin(self) -> str:
-        """Half of the interval as text; "-" if it is unknown."""
+        """Half of the width of the interval as text; "-" if it is unknown."""
         return "-" if math.isnan(self.low) else f"{(self.high - self.low) / 2:.3f}"
 
 
 LEAST_S = 0.1
-"""A shorter time counts as this, so that its ratio means something."""
+"""Shorter times count as this long, because the ratio of two tiny times means nothing."""
 STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """The 97.5th percentile of Student's distribution with 1, 2, ... degrees of freedom."""
 
@@ -98,7 +100,7 @@ def student_95(freedom: int) -> float:
 
 
 def ratio_of(logs: Sequence[float]) -> Ratio:
-    """Return the geometric mean of the ratios whose logarithms are *logs*. There is one for each seed."""
+    """Return the geometric mean, and its interval, of the ratios whose logarithms are *logs*: one for each seed."""
     middle, count = mean(logs), len(logs)
     margin = math.nan
     if count > 1:
@@ -108,9 +110,9 @@ def ratio_of(logs: Sequence[float]) -> Ratio:
 
 
 def logs_of(found: Sequence[Cell], what: str, base: str) -> list[float]:
-    """Return, for each seed, the logarithm of the ratio of *what* to *base*, as a mean over all cells.
+    """Return, for each seed, the logarithm of the algorithm's *what* divided by that of the baseline.
 
-    *what* is "waits_s" or "p95s_s"; *base* is "plain" or "equal".
+    Each value is a mean over all cells. *what* is "waits_s" or "p95s_s"; *base* is "plain" or "equal".
     """
     rows = [
         [
@@ -127,7 +129,7 @@ def ratio(found: Sequence[Cell], what: str, base: str) -> Ratio:
 
 
 def total_ratio(found: Sequence[Cell], what: str, base: str) -> float:
-    """Return the geometric mean over all cells of the ratios of *what*, a field of `Results`."""
+    """Return the geometric mean over all cells of the algorithm's *what* divided by that of the baseline *base*."""
     return math.exp(mean([math.log(getattr(cell.run, what) / getattr(getattr(cell, base), what)) for cell in found]))
 
 
@@ -209,10 +211,12 @@ def summary_of(found: Sequence[Cell], baseline: str) -> list[str]:
         lines.append(f"{words:<33}" + "".join(f"{each:>10.3f}{'':14}" for each in ratios))
     for what, words in (("waits_s", "waiting time"), ("p95s_s", "95th percentile")):
         above = [name(cell) for cell in found if ratio([cell], what, "equal").low > 1]
-        lines.append(f"cells whose {words} is longer with equal parking (95 %): {', '.join(above) or 'none'}")
-    for what in ("reassigned", "turns"):
+        lines.append(
+            f"cells whose {words} is longer than the baseline's with equal parking (95 %): {', '.join(above) or 'none'}"
+        )
+    for what, words in (("reassigned", "reassigned calls"), ("turns", "turns")):
         more = [name(cell) for cell in found if getattr(cell.run, what) > getattr(cell.equal, what)]
-        lines.append(f"cells with more {what} than with equal parking: {', '.join(more) or 'none'}")
+        lines.append(f"cells with more {words} than the baseline with equal parking: {', '.join(more) or 'none'}")
     return lines
 
 

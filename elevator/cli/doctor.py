@@ -37,14 +37,14 @@ CARD_S = 3.0
 FOREIGN_S = 0.5
 """How long to watch the I/O card for replies to another program's requests."""
 HALTS_MAX = 2
-"""If the motor halts more often than this within FOREIGN_S, another program writes to the card. A busy machine alone
-may cause one halt."""
+"""If the motor is halted more often than this during the check, another program writes to the card. A busy machine
+alone may cause one halt."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
     """Run all checks for a node; return the exit status.
 
-    *directory* has the node's record; it is None if the node keeps none. The id is checked only if *id_given*.
+    *directory* holds the node's record; it is None if the node keeps none. The id is checked only if *id_given*.
     """
     status = 0
     for finding in findings(config, keys, directory, id_given):
@@ -61,14 +61,14 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
         yield check_card(str(config.serial), config.speed)
         yield from check_modem_manager(str(config.serial))
     try:
-        group_port = open_port(config.net_port)
+        group_socket = open_port(config.net_port)
     except OSError as error:
         yield Finding(False, f"{error.strerror}: stop the program using it, or change --net-port on all nodes")
     else:
         yield Finding(True, f"UDP port {config.net_port} is available")
-        with group_port:
-            yield check_broadcast(group_port, config.broadcast)
-            traffic = listen(group_port, Admission(config.group, keys))
+        with group_socket:
+            yield check_broadcast(group_socket, config.broadcast)
+            traffic = listen(group_socket, Admission(config.group, keys))
         yield check_peers(traffic, config.group)
         yield check_floors(traffic, config.floors)
         if id_given:
@@ -77,7 +77,7 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
 
 
 def check_server(host: str, port: int, floors: int) -> Finding:
-    """Read the floor sensor several times. Check that the server answers fast and reports a floor below *floors*."""
+    """Read the floor sensor REQUESTS times. Check that the server answers fast and reports a floor below *floors*."""
     where = f"elevator server on {host} port {port}"
     try:
         with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
@@ -175,7 +175,7 @@ def request(connection: socket.socket, message: bytes) -> bytes:
 
 
 def check_record(directory: Path | None) -> Finding:
-    """Check that a file can be written and synced in *directory*. None means that the node keeps no record."""
+    """Check that a file can be written and synced in *directory*; create it first. None: the node keeps no record."""
     if directory is None:
         return Finding(True, "no record is kept, so a restart loses calls that only this node knows")
     try:

@@ -21,7 +21,7 @@ from elevator.net.wire import DATAGRAM_BYTES
 PROBES = 10
 """Number of broadcasts sent on each interface. A firewall may drop only some of them."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to receive after each probe (PROBE_S), and after all of them (BROADCAST_S)."""
+"""How long to wait for probes after each one sent (PROBE_S), and after all of them (BROADCAST_S)."""
 LISTEN_S = 1.5
 """How long to listen for heartbeats. Some arrive within this time even at high packet loss."""
 
@@ -36,13 +36,13 @@ class GroupTraffic:
     """How many datagrams were dropped for each reason."""
 
 
-def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
+def check_broadcast(group_socket: socket.socket, address: str | None) -> Finding:
     """Broadcast probes as a node does, and check that this machine receives them.
 
     The kernel delivers a broadcast to the sending machine as if it came from the network. So the firewall's rules for
-    both directions apply. If *address* is a multicast group, *group_port* joins it on every network interface.
+    both directions apply. If *address* is a multicast group, *group_socket* joins it on every network interface.
     """
-    interfaces = Interfaces(group_port, address)
+    interfaces = Interfaces(group_socket, address)
     interfaces.refresh()
     if not interfaces.routes:
         return Finding(
@@ -53,12 +53,14 @@ def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
         where = "; ".join(f"{name}: {error}" for name, error in interfaces.not_joined.items())
         advice = "raise the limit net.ipv4.igmp_max_memberships with sysctl"
         return Finding(False, f"cannot join the multicast group {address} ({where}): {advice}")
-    return assess({route.name: probe(group_port, route) for route in interfaces.routes}, group_port.getsockname()[1])
+    return assess(
+        {route.name: probe(group_socket, route) for route in interfaces.routes}, group_socket.getsockname()[1]
+    )
 
 
 @frozen
-class Probes:
-    """How many of the PROBES broadcasts on an interface failed."""
+class ProbeResult:
+    """What happened to the PROBES broadcasts on one interface."""
 
     refused: int = 0
     """How many broadcasts the kernel refused to send."""
@@ -68,32 +70,32 @@ class Probes:
     """How many broadcasts were sent but not received."""
 
 
-def probe(group_port: socket.socket, route: Route) -> Probes:
+def probe(group_socket: socket.socket, route: Route) -> ProbeResult:
     awaited: set[bytes] = set()
     refused = code = 0
     for _ in range(PROBES):
         datagram = PROBE + os.urandom(8).hex().encode()
         try:
-            group_port.sendmsg([datagram], route.ancillary, 0, (route.address, group_port.getsockname()[1]))
+            group_socket.sendmsg([datagram], route.ancillary, 0, (route.address, group_socket.getsockname()[1]))
         except OSError as error:
             refused, code = refused + 1, error.errno or 0
         else:
             awaited.add(datagram)
-        await_probes(group_port, awaited, PROBE_S)
-    await_probes(group_port, awaited, BROADCAST_S)
-    return Probes(refused, code, len(awaited))
+        await_probes(group_socket, awaited, PROBE_S)
+    await_probes(group_socket, awaited, BROADCAST_S)
+    return ProbeResult(refused, code, len(awaited))
 
 
-def await_probes(group_port: socket.socket, awaited: set[bytes], within_s: float) -> None:
+def await_probes(group_socket: socket.socket, awaited: set[bytes], within_s: float) -> None:
     """Receive probes and remove them from *awaited*, until it is empty or *within_s* seconds have passed."""
     until_s = time.monotonic() + within_s
     while awaited and (left_s := until_s - time.monotonic()) > 0:
-        group_port.settimeout(left_s)
+        group_socket.settimeout(left_s)
         with suppress(OSError):
-            awaited.discard(group_port.recv(DATAGRAM_BYTES + 1))
+            awaited.discard(group_socket.recv(DATAGRAM_BYTES + 1))
 
 
-def assess(probes: Mapping[str, Probes], port: int) -> Finding:
+def assess(probes: Mapping[str, ProbeResult], port: int) -> Finding:
     """Judge from the probes of each interface whether broadcasts to *port* are sent and received."""
     refused = {name: each for name, each in probes.items() if each.refused * ONE_IN >= PROBES}
     lost = {name: each for name, each in probes.items() if each.lost * ONE_IN >= PROBES}
@@ -115,14 +117,14 @@ def assess(probes: Mapping[str, Probes], port: int) -> Finding:
     return Finding(False, "; ".join(problems))
 
 
-def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
+def listen(group_socket: socket.socket, admission: Admission) -> GroupTraffic:
     """Listen for LISTEN_S; return the heartbeats that *admission* accepts, and the numbers of dropped datagrams."""
     nodes: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
     while (left_s := until_s - time.monotonic()) > 0:
-        group_port.settimeout(left_s)
+        group_socket.settimeout(left_s)
         try:
-            datagram, (address, _) = group_port.recvfrom(DATAGRAM_BYTES + 1)
+            datagram, (address, _) = group_socket.recvfrom(DATAGRAM_BYTES + 1)
         except OSError:
             continue
         heartbeat = admission.read(datagram)
@@ -132,7 +134,8 @@ def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
 
 
 def check_peers(traffic: GroupTraffic, group: str) -> Finding:
-    dropped = "".join(f"; {counted(count, 'datagram')} dropped: {reason}" for reason, count in traffic.refused.items())
+    refused = [f"{counted(count, 'datagram')} dropped: {reason}" for reason, count in traffic.refused.items()]
+    dropped = f" ({'; '.join(refused)})" if refused else ""
     if not traffic.nodes and not traffic.refused.keys().isdisjoint((UNKEYED, OTHER_KEY)):
         return Finding(
             False, f"no other node of group {group} has the same key{dropped}: give all nodes the same --key-file"

@@ -50,7 +50,10 @@ class Interrupted(Exception):
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator exam`; return the exit status: 0 if the controller passed, 1 if it failed, 2 if that is unknown."""
+    """Run `elevator exam`; return the exit status.
+
+    It is 0 if the controller passed, 1 if it failed, 2 if that is unknown, and 130 if the user interrupted the exam.
+    """
     options, command = split(argv)
     parser = _parser()
     arguments = parser.parse_args(options)
@@ -61,12 +64,12 @@ def main(argv: list[str]) -> int:
         parser.error("the controller's command is missing: elevator exam [OPTIONS] -- COMMAND")
     signals = Signals()
 
-    def meanwhile() -> None:
+    def check_signals() -> None:
         if signals.received is not None:
             raise Interrupted
 
     try:
-        status = _run(arguments, command, meanwhile)
+        status = _run(arguments, command, check_signals)
     except (BadCommand, Refused) as refusal:
         print(f"elevator exam: {refusal}", file=sys.stderr)
         return 2
@@ -93,7 +96,11 @@ def _parser() -> Arguments:
     add("--seed", type=integer(0, 2**63), help="seed of all random choices; default: random")
     add("--only", type=_tests, metavar="TEST,TEST", help="run only these tests; see --list")
     add("--list", action="store_true", help="list the tests and exit")
-    add("--need-network", action="store_true", help="without a network, stop with an error instead of skipping tests")
+    add(
+        "--need-network",
+        action="store_true",
+        help="if network namespaces are not allowed, stop with an error instead of skipping tests",
+    )
     add("--ready-timeout", type=seconds, default=READY_S, metavar="SECONDS", help=READY)
     add("--first", metavar="COMMAND", help="shell command to run before the exam, such as a build")
     add(
@@ -154,13 +161,13 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
     planned_s = [0 if _obstacle_to(test, setting, why_not) else test.seconds for test in tests]
     progress = Progress(planned_s * len(subjects))
 
-    def meanwhile_shown() -> None:
+    def refresh() -> None:
         progress.refresh()
         meanwhile()
 
     try:
         reports = [
-            _examine(tests, examined, each, why_not, progress, meanwhile_shown)
+            _examine(tests, examined, each, why_not, progress, refresh)
             for examined, each in zip(subjects, settings, strict=False)
         ]
     finally:
@@ -183,7 +190,7 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
 
 
 def _check_files(arguments: Namespace) -> None:
-    """Raise BadCommand if a file cannot be written, or if the directory for `--keep` is not empty."""
+    """Create the directory for `--keep`. Raise BadCommand if it is not empty, or if a file cannot be written."""
     for file in (arguments.json, arguments.html):
         if file is not None and (why_not := _why_not_writable(file)):
             raise BadCommand(f"cannot write {file}: {why_not}")

@@ -16,8 +16,8 @@ PRIOR_S = 60
 def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: float) -> float:
     """Estimate how many seconds the rest of an exam takes.
 
-    *planned_s* has the usual time of each test, *took_s* the time that each finished test took. The next test has been
-    running for *running_s*. If that is longer than it should take, it is probably being repeated.
+    *planned_s* lists the usual time of each test, *took_s* the time that each finished test took. The next test has
+    been running for *running_s*. If that is longer than expected, the exam probably repeats the test.
     """
     done = len(took_s)
     pace = (sum(took_s) + PRIOR_S) / (sum(planned_s[:done]) + PRIOR_S)
@@ -27,7 +27,7 @@ def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: fl
 
 
 class Progress:
-    """Redraws the progress line while the exam runs. Does nothing if *stream* is not a terminal."""
+    """The progress line, and the times of the tests that have ended. Nothing is drawn if *stream* is not a terminal."""
 
     def __init__(
         self, planned_s: Sequence[float], stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic

@@ -1,4 +1,4 @@
-"""Parses the command lines of a node and of `elevator doctor`, which have the same options."""
+"""Runs a node or `elevator doctor`. Both have the same options."""
 
 import argparse
 import logging
@@ -34,7 +34,7 @@ other commands (each has its own --help):
                      connect the lab's I/O card to other controllers, as an elevator server
   elevator keygen    create a key that authenticates the nodes of a group
   elevator assign    assign hall calls like TTK4145's hall_request_assigner
-  elevator bench     measure passengers' waiting times relative to other algorithms
+  elevator bench     compare passengers' waiting times with those under other algorithms
   elevator soak      test simulated groups with fault injection
 """
 
@@ -154,8 +154,9 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--park",
         metavar="HOW",
-        help="where idle cars park: spread, lobby, none, or sparing: like spread, but with half of the motor starts "
-        "that parking adds; default: spread",
+        help="where idle cars park: spread (where the next passengers are likely), sparing (like spread, but only if "
+        "the next passenger then waits a second less on average), lobby (floor 0) or none (where they stop); "
+        "default: spread",
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file with the same settings; options override it"

@@ -71,7 +71,7 @@ class Demo:
     """A running demo: elevators, controllers, passengers and page, and the loop that steps and shows them."""
 
     def __init__(self, group: DemoGroup, seed: int, rate: int, seconds: int | None) -> None:
-        """Prepare to run *group*, whose controllers start in the first turns. *rate* is in passengers per minute."""
+        """Prepare to run *group*, whose controllers `run_once` starts. *rate* is in passengers per minute."""
         self._group = group
         self._building = building = group.building
         self._controllers = group.controllers
@@ -150,7 +150,7 @@ class Demo:
         return shown
 
     def _heartbeat(self, number: int, now_ms: int) -> view.Json:
-        """Return what a node reports; nothing for another program's controller."""
+        """Return what a node reports; an empty mapping for another program's controller."""
         if self._group.heard is None:
             return {}
         at_ms, heartbeat = self._group.heard.get(number, (0, None))
@@ -199,17 +199,17 @@ class Demo:
             if state == "unstarted" and now_ms >= self._start_ms + number * self._start_gap_ms:
                 self._start(number)
 
-    def run_to_end(self, is_ended: Callable[[], bool]) -> None:
-        """Run and show the demo until it is over or *is_ended* returns true."""
+    def run_to_end(self, is_interrupted: Callable[[], bool]) -> None:
+        """Run and show the demo until it is over or *is_interrupted* returns true."""
         console = Console()
         if not console.is_terminal:
-            self._loop(is_ended, LINE_MS, lambda: print(line(self.scene()), flush=True))
+            self._loop(is_interrupted, LINE_MS, lambda: print(line(self.scene()), flush=True))
             return
         parent = os.getppid()
 
         def is_over() -> bool:
             # Once its parent (a shell or a recipe) has exited, nothing can bring the demo back to the foreground.
-            return is_ended() or os.getppid() != parent
+            return is_interrupted() or os.getppid() != parent
 
         with guarded(), Live(console=console, screen=True, auto_refresh=False) as live:
 
@@ -219,9 +219,9 @@ class Demo:
 
             self._loop(is_over, DRAW_MS, picture)
 
-    def _loop(self, is_ended: Callable[[], bool], every_ms: int, show: Callable[[], None]) -> None:
+    def _loop(self, is_interrupted: Callable[[], bool], every_ms: int, show: Callable[[], None]) -> None:
         drawn_ms = now_ms = self._start_ms
-        while not is_ended() and not self.is_over(now_ms):
+        while not is_interrupted() and not self.is_over(now_ms):
             now_ms = self.run_once()
             if now_ms >= drawn_ms + every_ms:
                 drawn_ms = now_ms

@@ -6,8 +6,8 @@
    Each sweep also repeats the motor command, because another program may have overwritten it. Writes go to the card
    immediately and in order. Reads of buttons and floors that do not exist return 0; writes to them are ignored.
 3. A read waits for a sweep that began after the client's last door and motor commands. So the reply reflects them.
-4. While the card's replies are late or garbled, the motor stops and reads wait. When the replies are in order again,
-   the server restores the client's motor command.
+4. While the card's replies are late or garbled, the server stops the motor, and reads wait. When the replies are in
+   order again, the server restores the client's motor command.
 5. If the card is lost, the server disconnects the client, because the state of the motor is unknown. New clients wait
    until the card is back.
 6. Like a node, the server is a process pair. The supervisor stops the motor when the worker dies.
@@ -122,7 +122,7 @@ class Bridge:
         self._unsent = b""
 
     def run_once(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
-        """Wait for the client, the card or a socket in *more* until *wake_at_ms*. Then serve client and card."""
+        """Wait for a client, the card or a socket in *more* until *wake_at_ms*. Then serve client and card."""
         reading, writing = self.card.sockets()
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
@@ -205,7 +205,7 @@ class Bridge:
         return is_as_wanted and not inputs.halted and self.card.client.panel.is_current
 
     def _expire(self, until_ms: int) -> None:
-        """Drop the client's incomplete message if its timeout had passed by *until_ms*."""
+        """If the client's incomplete message had expired by *until_ms*, drop it. Log the first one of each client."""
         dropped = self._reader.expire(until_ms)
         if dropped and not self._has_warned:
             log.warning("dropped an incomplete message (%d of 4 bytes); logged once for each client", dropped)

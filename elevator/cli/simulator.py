@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 SHOW_MS = 40
 """Interval between updates of terminal and page."""
 NOTES = 6
-"""How many of the newest controller errors are shown below the picture."""
+"""How many of the newest controller errors the terminal and the page show."""
 ERRORS = {
     EventKind.BAD.value: "bad request ignored: ",
     EventKind.MISBEHAVIOUR.value: "unsafe: ",
     EventKind.RELOAD.value: "",
 }
-"""For each reported kind of event, the text before the event's own description."""
+"""For each kind of event that is reported, the text before the event's own description."""
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator sim` until a signal arrives; return the exit status."""
+    """Run `elevator sim` until a signal arrives or the terminal is gone; return the exit status."""
     arguments, ignored = options(argv)
     for line in ignored:
         print(f"elevator sim: {line}", file=sys.stderr)
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
         signals = Signals()
         stack.callback(signals.close)
         banner = [
-            ready(building.ports, control.port),
+            ready_line(building.ports, control.port),
             *(f"card of elevator {car}: {card.path}" for car, card in enumerate(cards)),
         ]
         if web is not None:
@@ -144,7 +144,7 @@ def _run(
                 terminal.paint([*banner, *notes])
 
 
-def ready(ports: list[int], control_port: int) -> str:
+def ready_line(ports: list[int], control_port: int) -> str:
     where = f"{'port' if len(ports) == 1 else 'ports'} {', '.join(map(str, ports))}"
     return f"simulating {counted(len(ports), 'elevator')} on {where}, control on {control_port}"
 

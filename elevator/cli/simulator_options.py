@@ -1,7 +1,8 @@
 """The settings of `elevator sim`: command-line arguments and the course simulator's file `simulator.con`.
 
 Rules:
-- Arguments override the file, and the file overrides the defaults. Both use the same option names; case is ignored.
+- Arguments override the file, and the file overrides the defaults. Arguments and file use the same option names; case
+  is ignored.
 - The file consists of words such as `--name value`. Line breaks have no meaning. `//` starts a comment. The first line
   may be a title.
 - The file is searched for in the working directory, then in the directory of the program.
@@ -155,7 +156,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             nargs="?",
             const=PAGE,
             metavar="[HOST:]PORT",
-            help=f"also show a page (0.0.0.0:PORT: for other machines too); default address: {PAGE[0]}:{PAGE[1]}",
+            help=f"also show a page; 0.0.0.0:PORT shows it to other machines too; default address: {PAGE[0]}:{PAGE[1]}",
         ),
         add(
             "--card",
@@ -166,7 +167,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
         ),
         add("--rate", type=integer(0, 6000), default=0, help="simulated passengers per minute; default: 0"),
         add("--control", type=integer(0, 65535), default=0, help="port of the control socket; default: any free port"),
-        add("--host", default="127.0.0.1", help="address of the elevators' ports; default: 127.0.0.1"),
+        add("--host", default="127.0.0.1", help="address on which the elevators listen; default: 127.0.0.1"),
         add("--seed", type=integer(0, 2**63), help="seed for start positions and passengers; default: random"),
         add(
             "--at",
@@ -226,7 +227,7 @@ def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
 
 
 def _from_file() -> tuple[argparse.Namespace, list[str]]:
-    """Return the file's settings, and a line about ignored settings if there are any."""
+    """Return the file's settings, and a line about bad or ignored settings if there are any."""
     given = argparse.Namespace()
     file = Path(FILE)
     try:

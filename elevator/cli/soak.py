@@ -32,7 +32,9 @@ def numbers(text: str) -> list[int]:
 def main(argv: list[str]) -> int:
     """Run `elevator soak`; return the exit status, which is 1 if a seed failed or a process died."""
     parser = Arguments(prog="elevator soak", description="Test simulated groups in virtual time with fault injection.")
-    parser.add_argument("--seeds", type=seeds, metavar="A..B", help="one seed, or a range of seeds; default: random")
+    parser.add_argument(
+        "--seeds", type=seeds, metavar="A..B", help="one seed, or a range of seeds; default: seeds from a random one on"
+    )
     parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars, 1..9; default: random")
     parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors, 2..20; default: random")
     parser.add_argument("--hours", type=float, help="stop after this many simulated hours")
@@ -71,7 +73,10 @@ def main(argv: list[str]) -> int:
 
 
 def replay(arguments: argparse.Namespace, whole: Plan) -> int:
-    """Run the plan *whole*, or only the chosen faults and presses. Print the result; return 1 if the run fails."""
+    """Run the plan *whole*, or only the chosen faults and presses. Print the result; return 1 if the run fails.
+
+    If the whole plan fails, also shrink it, unless --transcript is given; see `explain`.
+    """
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
     part = keep_only(whole, faults, presses)

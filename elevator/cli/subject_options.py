@@ -9,7 +9,7 @@ from elevator.exam.setup import BadCommand, Subject
 
 PLACEHOLDERS = """\
 placeholders in the command and in --env: {id} {port} {cars} {floors} {dir}, and those of --per-car.
-{dir} is a directory of the controller's own. It survives kills and restarts of the controller.
+{dir} is the controller's own directory. It survives kills and restarts of the controller.
 """
 
 

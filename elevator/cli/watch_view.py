@@ -1,7 +1,4 @@
-"""What `elevator watch` knows about a group, and how it shows this: as JSON, in the terminal and on a web page.
-
-All functions are pure.
-"""
+"""What `elevator watch` knows about a group, and its views: JSON, the terminal and a web page. Pure functions."""
 
 import math
 from collections.abc import Mapping
@@ -38,10 +35,10 @@ class NodeStatus:
 
 @frozen
 class Group:
-    """The status of each node, by id. `refused` counts the dropped datagrams for each reason."""
-
     nodes: Mapping[int, NodeStatus] = {}
+    """The status of each node, by id."""
     refused: Mapping[str, int] = {}
+    """How many datagrams were dropped, for each reason."""
     calls: Calls = Calls()
     """The merged calls of all heartbeats. A node with the same digest has exactly these calls."""
 
@@ -105,7 +102,10 @@ def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
 
 
 def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
-    """Draw one line per node, in as many columns as necessary, and crop to *width* and *height*."""
+    """Draw a line for each node, in as many columns as necessary.
+
+    Leave the last row and column of a terminal of *width* by *height* characters free, and crop what does not fit.
+    """
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     alive = sum(now_ms < node.peer.timeout_at_ms for node in nodes)
     head = Text(f"group {name}: {alive} of {counted(len(nodes), 'node')} alive", "bold")

@@ -298,8 +298,8 @@ ip link set va up && ip link set vb up && ip link add name vc type veth peer nam
 ip addr add 10.98.0.1/24 dev vc && ip link set vc up && ip link set vd up && iptables "$@" && exec "$PROBING" -c '
 from elevator.cli.doctor_network import check_broadcast
 from elevator.net.broadcast import open_port
-with open_port(20145) as group_port:
-    print(check_broadcast(group_port, None).text)'
+with open_port(20145) as group_socket:
+    print(check_broadcast(group_socket, None).text)'
 """
 """A shell script that creates two network interfaces, runs iptables with its arguments, and checks the broadcasts."""
 
@@ -347,8 +347,8 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
 
     thread = threading.Thread(target=send)
     thread.start()
-    with open_port(port) as group_port:
-        found = listen(group_port, Admission("lab"))
+    with open_port(port) as group_socket:
+        found = listen(group_socket, Admission("lab"))
     done.set()
     thread.join()
     assert {id: list(by_address) for id, by_address in found.nodes.items()} == {3: ["127.0.0.1"]}
@@ -375,16 +375,16 @@ GROUP = traffic((1, "10.0.0.1", 4), (3, "10.0.0.3", 4), (3, "10.0.0.9", 6))
 def test_peers_and_dropped_datagrams_are_listed() -> None:
     assert check_peers(GROUP, "lab").text == "other nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
     assert check_peers(ALONE, "lab").text == (
-        "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: from another group"
+        "no heartbeats from other nodes of group lab yet (2 datagrams dropped: from another group)"
     )
-    assert check_peers(evolve(ALONE, refused={"replayed": 1}), "lab").text.endswith("; 1 datagram dropped: replayed")
+    assert check_peers(evolve(ALONE, refused={"replayed": 1}), "lab").text.endswith(" (1 datagram dropped: replayed)")
 
 
 @pytest.mark.parametrize("reason", [UNKEYED, OTHER_KEY])
 def test_datagrams_with_another_key_fail_the_check_if_there_are_no_peers(reason: str) -> None:
     found = check_peers(evolve(ALONE, refused={reason: 2}), "lab")
     assert not found.good
-    assert found.text.endswith(f"2 datagrams dropped: {reason}: give all nodes the same --key-file")
+    assert found.text.endswith(f"(2 datagrams dropped: {reason}): give all nodes the same --key-file")
     assert check_peers(evolve(GROUP, refused={reason: 2}), "lab").good
 
 
