@@ -1,8 +1,9 @@
 """A datagram relay between the nodes of a demo. It can drop datagrams and disconnect nodes.
 
-Each node broadcasts to ADDRESS, at a UDP port of its own. The relay has a socket at each of these ports, so the socket
-that receives a datagram identifies its sender. The relay forwards the datagram to the other nodes. These bind their
-ports on all addresses, so datagrams to _NODES, another loopback address, reach them. The real network is not affected.
+Each node broadcasts to ADDRESS, at a UDP port of its own. The relay opens a socket on each of these ports, so the
+socket that receives a datagram identifies its sender. The relay forwards the datagram to the other nodes. These bind
+their ports on all addresses, so datagrams to _NODES, another loopback address, reach them. The real network is not
+affected.
 """
 
 import random

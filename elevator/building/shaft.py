@@ -68,7 +68,7 @@ def is_out(shaft: Shaft, now_ms: int) -> bool:
 
 
 def is_moving(shaft: Shaft, now_ms: int) -> bool:
-    """Return whether the car moves at *now_ms*: it has a command and power, and is not out of bounds."""
+    """Return whether the car moves at *now_ms*: the motor has a command and power, and the car is not out of bounds."""
     return shaft.motor != Motor.STOP and shaft.powered and not is_out(shaft, now_ms)
 
 

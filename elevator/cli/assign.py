@@ -281,7 +281,7 @@ def answer_line(text: str, options: Options) -> tuple[str, bool]:
 
 
 def answer_lines(options: Options) -> int:
-    """Answer each line of standard input; return the exit status: 1 if any line is invalid, otherwise 0."""
+    """Answer each line of standard input, except blank ones. Return the exit status: 1 if any is invalid, else 0."""
     status = 0
     for text in sys.stdin or ():
         if not text.strip():

@@ -1,7 +1,7 @@
 """`elevator demo`: simulated elevators with passengers, driven by real nodes, on a page and in the terminal.
 
 With a command, the demo shows another program's controllers instead. demo_group.py sets up what drives the elevators,
-and running_demo.py has the demo's loop.
+and running_demo.py runs the demo.
 """
 
 import os

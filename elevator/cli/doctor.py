@@ -1,4 +1,4 @@
-"""`elevator doctor`: checks what a node needs, and prints one line for each check: ✓, or ✗ and advice.
+"""`elevator doctor`: checks what a node needs. It prints one line for each check, with ✓, or with ✗ and advice.
 
 The checks use the settings of the node and disturb no running program:
 

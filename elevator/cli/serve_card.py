@@ -118,7 +118,7 @@ class Bridge:
         self._wanted = Wanted(speed=card.speed)
         self._reader = MessageReader()
         self._has_warned = False
-        """True if the log already has a line about an incomplete message from this client."""
+        """True if an incomplete message of this client has been logged."""
         self._unsent = b""
 
     def run_once(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:

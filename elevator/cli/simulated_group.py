@@ -77,7 +77,7 @@ class Run(NamedTuple):
 
 
 def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]", times: Times = LAB) -> Run:
-    """Simulate the passengers in *stream*, which has TRIP_SIZE numbers for each of them, in the order of arrival.
+    """Simulate the passengers in *stream*, which holds TRIP_SIZE numbers for each of them, in the order of arrival.
 
     The numbers are the time of arrival in ms, origin, destination, and the times in ms to enter and to leave a car.
     """

@@ -257,7 +257,7 @@ class Bench(ControllerGroup):
         )
 
     def expect_all_served(self, level: Level = Level.MUST) -> bool:
-        """Check that all calls that lit a lamp are served and all healthy panels go dark. Return whether both do."""
+        """Check that all calls with lit lamps are served and all healthy panels go dark. Return whether both happen."""
         served = self.expect_served(level=level)
         dark = self.expect(
             lambda: not any(self.elevator(car).lamps != Buttons() for car in self.healthy),
@@ -323,7 +323,7 @@ def summarize(figures: Iterable[Figure]) -> list[Figure]:
             if len(each) == 1
             else [
                 Figure(f"{name} (median)", sorted(each)[len(each) // 2], unit),
-                Figure(f"{name} (most)", max(each), unit),
+                Figure(f"{name} (max)", max(each), unit),
             ]
         )
     ]

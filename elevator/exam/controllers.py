@@ -138,7 +138,7 @@ class Controllers:
                 self.log.append(f"{self._noun} {number} exited by itself with status {status}")
 
     def _keep(self, number: int, chunk: bytes) -> None:
-        """Append *chunk* to the log file of a controller unless the file is full."""
+        """Append *chunk* to the log file of a controller, as far as it fits. Append DROPPED once the file is full."""
         if chunk and self._files is not None and (room := LOG_BYTES - self._files[number].tell()) >= 0:
             self._files[number].write(chunk if len(chunk) <= room else chunk[:room] + DROPPED)
 

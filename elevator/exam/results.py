@@ -58,7 +58,7 @@ class Figure:
 
 @frozen
 class CarEvent:
-    """A change of a car, of its panel, or of its connection to a controller."""
+    """An event of a simulated elevator, with the same fields as `Event`, and its car."""
 
     at_ms: int
     car: int
@@ -88,7 +88,7 @@ class Intervention:
 
 @frozen
 class Timeline:
-    """Everything that the report draws about a test."""
+    """Everything that the report draws about a test, except failed checks."""
 
     cars: int
     floors: int

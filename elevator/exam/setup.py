@@ -27,7 +27,7 @@ class BadCommand(Exception):
 
 @frozen
 class Subject:
-    """The controller to examine, and how to start it."""
+    """The controller to examine or to show, and how to start it."""
 
     command: Sequence[str]
     """Program and arguments, with placeholders such as {id}; see `fill`."""

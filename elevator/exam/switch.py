@@ -50,7 +50,7 @@ class EthernetSwitch:
         self.loss = 0.0
         """Probability, 0 to 1, that a packet is lost."""
         self.delay_ms = (0, 0)
-        """The shortest and the longest delay of a packet. Packets with different delays overtake each other."""
+        """The shortest and the longest delay of a packet. Packets with different delays can overtake each other."""
         self.duplicate = 0.0
         """Probability, 0 to 1, that a packet arrives twice."""
         self.damage = 0.0

@@ -79,7 +79,7 @@ def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -
 
 
 def expect_recovery(bench: Bench, panel: int) -> None:
-    """Check that a new hall call again lights on all panels and is served."""
+    """Make a new hall call. Check that its lamp lights on all panels again, and that all calls are served."""
     call_far_away(bench, panel)
     bench.expect_all_served()
 

@@ -19,7 +19,7 @@ PASSENGERS_PER_MINUTE = 4
 
 
 def lamps(bench: Bench) -> None:
-    """Press every hall button once, on alternating panels. Wait after every three until their calls are served."""
+    """Press every hall button once, on alternating panels. After every third press, wait until all calls are served."""
     bench.start()
     exist = buttons(bench.floors)
     calls = [(button, floor) for button in (Button.UP, Button.DOWN) for floor in bits(mask(exist, button))]
@@ -43,7 +43,7 @@ def cab(bench: Bench) -> None:
 
 
 def passengers(profile: Profile, bench: Bench) -> None:
-    """Let passengers arrive for a minute."""
+    """Let passengers arrive for a minute, and measure how long they wait."""
     bench.start()
     began_ms = bench.now_ms
     tally = bench.carry(profile, PASSENGERS_PER_MINUTE * bench.cars, PASSENGERS_S)

@@ -208,9 +208,9 @@ def replay(bench: Bench) -> None:
 
 
 def _record(bench: Bench) -> list[Captured]:
-    """Make calls one at a time, wait until each is served, and return what the controllers sent.
+    """Make calls one at a time, and wait until each is served. Return the datagrams that the controllers sent.
 
-    Return only when all doors are closed. An open door would serve a replayed call before its lamp lights.
+    Then wait for all doors to close, because an open door would serve a replayed call before its lamp lights.
     """
     recorded: list[Captured] = []
 

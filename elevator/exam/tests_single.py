@@ -90,7 +90,7 @@ def door(bench: Bench) -> None:
 
 
 def _open_and_close(bench: Bench, floor: int, within_s: float) -> bool:
-    """Check that the door opens at *floor* and closes in time. Return whether it did both."""
+    """Check that the door opens at *floor* and closes in time. Return whether it opened in time and is closed again."""
     began_ms = bench.now_ms
     if not bench.expect(
         lambda: bench.is_open(0, floor), within_s, "C9", f"the door opens at floor {floor}", found=lambda: "it did not"
