@@ -78,7 +78,7 @@ def own_nodes(cars: int, floors: int, directory: str, rng: random.Random) -> Ite
             _node_launch(number, port, net_port, floors, name, directory)
             for number, (port, net_port) in enumerate(zip(building.ports, network.ports, strict=True))
         ]
-        nodes = _controllers(stack, launches, directory, "node", building)
+        nodes = _prepare_controllers(stack, launches, directory, "node", building)
         yield DemoGroup(building, nodes, network, network.heard)
 
 
@@ -109,16 +109,16 @@ def other_controllers(
         launches = [
             setup.prepare_launch(subject, car, cars, floors, Path(directory), hosts[car]) for car in range(cars)
         ]
-        controllers = _controllers(stack, launches, directory, "controller", building)
+        controllers = _prepare_controllers(stack, launches, directory, "controller", building)
         if obstacle:
             controllers.log.append(obstacle)
         yield DemoGroup(building, controllers, switch, start_gap_s=subject.start_gap_s)
 
 
-def _controllers(
+def _prepare_controllers(
     stack: ExitStack, launches: Sequence[Launch], directory: str, noun: str, building: Building
 ) -> Controllers:
-    """Return the controllers that *launches* describe. Closing *stack* stops them."""
+    """Return the controllers that *launches* describe, not yet started. Closing *stack* stops them."""
     controllers = Controllers(launches, directory, noun)
     stack.callback(controllers.stop, lambda: building.run_once(0.01))
     return controllers

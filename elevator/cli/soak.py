@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
         return replay(arguments, whole)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
         parser.error("--transcript, --faults, --presses and --no-traffic need --seeds with a single seed")
-    return campaign(arguments)
+    return run_campaign(arguments)
 
 
 def replay(arguments: argparse.Namespace, whole: Plan) -> int:
@@ -93,7 +93,7 @@ def replay(arguments: argparse.Namespace, whole: Plan) -> int:
     return 1 if done.violation else 0
 
 
-def campaign(arguments: argparse.Namespace) -> int:
+def run_campaign(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     done = faults = lost = 0
     hours = 0.0

@@ -96,7 +96,7 @@ class Bench(ControllerGroup):
         if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
             timeout_s = min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
         if "frozen" in self.controllers.states or (self.switch is not None and self.switch.loses_packets):
-            self._judge.disturb(self.now_ms)
+            self._judge.note_disturbance(self.now_ms)
         self.building.run_once(timeout_s)
         if self.switch is not None:
             self.switch.advance(self.building.clock_us() // 1000)
@@ -178,7 +178,7 @@ class Bench(ControllerGroup):
 
     def suspend(self, car: int, on: bool) -> None:
         """Suspend all processes of the controller of *car*, or resume them. A suspended controller is not judged."""
-        self._judge.suspend(car, on, self.now_ms)
+        self._judge.note_suspension(car, on, self.now_ms)
         (self.faulty.add if on else self.faulty.discard)(car)
         self.controllers.freeze(car, on)
         self.note(f"{'suspend' if on else 'resume'} controller {car}", car)

@@ -156,7 +156,7 @@ class Judge:
                 car.stop_ms, car.is_stopped = event.at_ms, bool(event.value)
             case EventKind.CLIENT:
                 car.client_since_ms = event.at_ms if event.value else None
-                self.disturb(event.at_ms)
+                self.note_disturbance(event.at_ms)
             case EventKind.OUT_OF_BOUNDS if event.value:
                 is_resuming = car.is_suspended or event.at_ms < car.resumed_ms + REACTION_MS
                 self._suspect(event, IN_SHAFT, "the car drove past an end floor", lambda: is_resuming)
@@ -208,11 +208,11 @@ class Judge:
     ) -> None:
         self._suspicions.append(_Suspicion(event.at_ms + after_ms, event.at_ms, event.car, rule, found, is_innocent))
 
-    def disturb(self, now_ms: int) -> None:
+    def note_disturbance(self, now_ms: int) -> None:
         """Record that a fault may keep controllers from exchanging calls at *now_ms*."""
         self._calls.disturbed_ms = now_ms
 
-    def suspend(self, car: int, on: bool, now_ms: int) -> None:
+    def note_suspension(self, car: int, on: bool, now_ms: int) -> None:
         """Record that the bench suspends the controller of *car*, or resumes it."""
         self._cars[car].is_suspended = on
         if not on:

@@ -210,7 +210,7 @@ def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
     state: str, loses: bool, is_disturbed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: set[int] = set()
-    monkeypatch.setattr(Judge, "disturb", lambda _, now_ms: noted.add(now_ms))
+    monkeypatch.setattr(Judge, "note_disturbance", lambda _, now_ms: noted.add(now_ms))
 
     def run_once(bench: Bench) -> None:
         bench.controllers.states[0] = state

@@ -92,11 +92,11 @@ class Trace:
 
     def suspend(self, on: bool, car: int = 0) -> "Trace":
         self.failed += self.judge.resolve_due(self.at_ms)
-        self.judge.suspend(car, on, self.at_ms)
+        self.judge.note_suspension(car, on, self.at_ms)
         return self
 
     def disturb(self) -> "Trace":
-        self.judge.disturb(self.at_ms)
+        self.judge.note_disturbance(self.at_ms)
         return self
 
     def visit(self, floor: int, car: int = 0) -> "Trace":
