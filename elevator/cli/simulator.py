@@ -32,7 +32,7 @@ SHOW_MS = 40
 NOTES = 6
 """How many of the newest controller errors the terminal and the page show."""
 ERRORS = {
-    EventKind.BAD.value: "bad request ignored: ",
+    EventKind.BAD.value: "bad request: ",
     EventKind.MISBEHAVIOUR.value: "unsafe: ",
     EventKind.RELOAD.value: "",
 }

@@ -238,7 +238,8 @@ class Bench(ControllerGroup):
             return all(self.is_lit(car, call) for car in cars)
 
         rule = "L3" if call.button is Button.CAB else "L1"
-        expected = f"the lamp of the {call} lights on panel {', '.join(map(str, cars))}"
+        panels = f"panel{'' if len(cars) == 1 else 's'} {', '.join(map(str, cars))}"
+        expected = f"the lamp of the {call} lights on {panels}"
         passed = self.expect(lambda: is_lit() or self.was_served(call, may_serve), within_s, rule, expected, level)
         if is_lit():
             self.add_figure("press to lamp", self.now_ms - call.pressed_ms, "ms")
