@@ -10,7 +10,7 @@ from elevator.exam.report import progress
 
 REDRAW_S = 0.5
 PRIOR_S = 60
-"""The weight of the planned times in the estimate. They count like a finished test that took this long, as planned."""
+"""The weight of the planned times in the estimate. They count like one test that took this long, as planned."""
 
 
 def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: float) -> float:

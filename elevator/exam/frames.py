@@ -43,7 +43,7 @@ class Frame(NamedTuple):
     """The destination MAC address."""
     is_ip: bool
     is_udp: bool
-    """Also true for each fragment of a UDP datagram."""
+    """Also true for each fragment of a UDP datagram on IPv4."""
     is_overhead: bool
     """True if the kernel sent the frame on its own, to announce or configure an interface."""
     ip_bytes: int

@@ -29,8 +29,8 @@ VISITORS_MAX = 64
 MESSAGE_MAX = 4096
 """Maximum length of a visitor's message in bytes."""
 QUIET_S = 1.0
-"""How long to send a visitor nothing. Then `show` sends an update even if nothing has changed, because the page
-reconnects if none arrives for SILENT_MS (page.html)."""
+"""If nothing has changed for this long, `show` sends an empty update, because the page reconnects if none arrives for
+SILENT_MS (page.html)."""
 PATIENCE_S = 15.0
 """Maximum time to complete a request or to receive an update. Slower visitors are disconnected."""
 _CHUNK = 65_536
