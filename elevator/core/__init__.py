@@ -6,8 +6,8 @@ computes the next `Node` from them. Then the turn writes the outputs to the pane
 is due, the turn sends it.
 
 The *panel* of a car is what its elevator server or I/O card gives access to: buttons, lamps, floor sensor, door and
-motor. The panel *confirms* a command when it answers a later request. It is *lost* while the server or card does not
-answer.
+motor. The panel *confirms* a command when it answers a later request. The panel is *lost* while the server or card does
+not answer.
 
 Read model.py and messages.py first: they define the vocabulary. Then read step.py. A node consists of
 
@@ -28,16 +28,16 @@ Decisions:
 - Each heartbeat used to carry the whole call set, in several datagrams if necessary. That took 9.5 MB/s in an idle
   group of 64 cars. Now heartbeats carry changes and a digest. Nodes do not request missing entries, because a request
   could get lost, or every node could answer it, and the entries that nodes send in turn arrive just as fast.
-- A car with an open door serves the calls at its floor immediately, so the plan excludes these calls. Before that, a
-  penalty discouraged the plan from assigning such a call to another car. That was not enough: if the car with the open
-  door still had a long trip ahead, the plan preferred another car at the floor, and both opened their doors. The
-  reference assigner (`--assigner reference`) has no such penalty at all.
+- A car with an open door immediately serves the calls in its direction at its floor, so the plan excludes these calls.
+  Before that, a penalty discouraged the plan from assigning such a call to another car. That was not enough: if the car
+  with the open door still had a long trip ahead, the plan preferred another car at the floor, and both opened their
+  doors. The reference assigner (`--assigner reference`) has no such penalty at all.
 - A step computes the assignment once. It used to compute it up to four times, until the car's state no longer changed.
-  Now another step follows immediately if the car's public state or claims change.
+  Now another step follows immediately if a step serves a call or changes what the node publishes about its car.
 - A call counts more with age, so that few people wait very long. At first each node measured the ages itself. But
-  after a fault the ages and so the plans of the nodes differed, and for up to two seconds no car claimed a call. Now
-  ages are published, and the highest one counts. They are coarse and updated every few seconds, because the nodes of
-  a large group decide again whenever one of them publishes a change.
+  after a fault, the nodes disagreed about the ages, so their plans differed, and a call could stay unclaimed for two
+  seconds. Now ages are published, and the highest one counts. They are coarse and updated every few seconds, because
+  the nodes of a large group decide again whenever one of them publishes a change.
 - The record used to list all earlier incarnations of the node, to tell their cab calls from those of a duplicate. Now
   the numbers of the incarnations tell this (node.py).
 - A node that starts while another node uses its id serves calls like any other. It does not wait until the duplicate

@@ -30,7 +30,7 @@ RETRY_MS = 1000
 
 @frozen
 class Tasks:
-    """The calls that a car answers, and where it waits."""
+    """The calls that a car answers or may serve on the spot, and the floor where it waits."""
 
     id: int
     work: Buttons
@@ -41,7 +41,7 @@ class Tasks:
     """The floor where the car waits when it is idle; None if it should stay where it is."""
 
     def work_at(self, floor: int | None) -> Buttons:
-        """Return `work` plus all hall calls at *floor*: the open door also serves those assigned to other cars."""
+        """Return `work` plus all hall calls at *floor*: a car that stops there may also serve those of other cars."""
         assert floor is not None
         here = 1 << floor
         return self.work | (self.calls & Buttons(here, here))
@@ -87,7 +87,10 @@ def act_at_ms(car: Drive, now_ms: int) -> int:
 
 
 def travel(car: Drive, now_ms: int) -> Drive:
-    """Handle an overdue sensor edge: a car that searches for a floor reverses, any other car gets a motor fault."""
+    """React if the next sensor edge is overdue.
+
+    A car that searches for a floor reverses. Any other car gets a motor fault, and its motor command is repeated.
+    """
     if now_ms < car.due_at_ms:
         return car
     car = evolve(car, motor_try=car.motor_try + 1)
@@ -113,7 +116,10 @@ def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
 
 
 def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls at the open door; return them. After the dwell time, end the stop or begin a new dwell time."""
+    """Serve the calls at the open door. After the dwell time, end the stop or begin another dwell time.
+
+    Return the car and the calls served.
+    """
     car, served = serve(car, now_ms, tasks)
     if car.door.obstructed or now_ms < car.door.close_at_ms:
         return car, served
@@ -147,9 +153,10 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
 
 
 def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls at the open door, and return them.
+    """Serve the calls at the open door. Return the car and the calls served.
 
-    Once the door has been open for DOOR_EXTENSION_MS, further calls wait for another stop.
+    From DOOR_EXTENSION_MS after the door opened, further calls wait for another stop. A car whose door is held open
+    serves only cab calls.
     """
     floor = car.position.floor
     assert floor is not None

@@ -4,10 +4,10 @@
    plan depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c
    minimises the waiting time of passengers. It adds a penalty if a call is taken from a car that claims the call or is
    at the call's floor. A call counts more the longer it has waited. Nodes learn of a call at different times, so each
-   node publishes which calls have waited long, and the plan counts a call as old as any car in service publishes it.
+   node publishes which calls have waited long. The plan uses the highest age that any car in service has published.
 2. *Claims.* Each car publishes the calls assigned to it as its claims. Other cars leave these calls to it. A stationary
    car may still claim the calls at its floor. If two cars claim the same call, the car with the lower id keeps it. So
-   each call has one car, except briefly after packet loss.
+   only one car claims each call, except briefly after packet loss.
 3. *Starvation.* A call starves if no car claims it for UNCLAIMED_MS. It also starves if it has waited longer than any
    call waits in a working group (A2). Every car in service then claims it. A claim by the node's own car counts only
    from the next step on, because the car may drop it at once.
@@ -67,7 +67,7 @@ class Member(NamedTuple):
     cab: int
     """The bit mask of the floors of the car's cab calls."""
     claims: Buttons
-    """The hall calls that the car claimed in the last heartbeat."""
+    """The hall calls that the car last claimed."""
     waited: Waited
     rates: Rates
 
@@ -86,7 +86,7 @@ class Wait(NamedTuple):
 
 @frozen
 class Assignment:
-    """The hall calls assigned to one car, and where the car waits."""
+    """The hall calls assigned to the node's car, where the car waits, and how long each call has waited."""
 
     claims: Buttons = Buttons()
     """The hall calls assigned to the car. Heartbeats publish them."""
@@ -146,7 +146,7 @@ def assign(
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
-    """Return the hall calls that each car may serve through its open door. The keys are car ids.
+    """Map the id of each car to the hall calls that it may serve through its open door, even if they are not made yet.
 
     If two cars can serve the same call, the car with the lower id gets it.
     """
@@ -203,7 +203,7 @@ def waited_so_far(waits: Mapping[Call, Wait], now_ms: int) -> Waited:
 
 
 def waited_by_all(members: Collection[Member]) -> CallMasks:
-    """Combine what *members* have published of the calls that have waited long; return masks (up, down)."""
+    """Combine the long waits that *members* have published. Return the masks (up, down) for each age."""
     every = [reduce(Buttons.__or__, (member.waited[k] for member in members)) for k in range(AGES)]
     return tuple((each.up, each.down) for each in every)
 
@@ -295,6 +295,6 @@ def row(car: Car, cab: int, floors: int) -> Row:
 
 
 def reference_row(row: Row) -> Row:
-    """Adapt *row* to the reference assigner, which knows no direction of idle cars and no obstructed doors."""
+    """Adapt *row* to the reference assigner: an idle car has no direction, and an obstructed door is simply open."""
     behaviour, floor, direction, cab = row
     return min(behaviour, Behaviour.DOOR_OPEN), floor, 0 if behaviour == Behaviour.IDLE else direction, cab

@@ -18,10 +18,11 @@ In the phase UNKNOWN, the node sends no door command. Once the panel confirms th
 node opens the door for a full dwell time (D4).
 
 The diagram shows the usual transitions. These are the others:
-- A stop may also begin while the phase is CLOSING. It begins with OPENING if the panel has already confirmed that the
-  car has stopped.
-- If a stop ends before the phase is OPEN, the phase becomes CLOSED: another car has served the call, or the car has
-  left its floor.
+- A stop may also begin while the phase is CLOSING.
+- A stop that begins with the phase CLOSED or CLOSING skips STOPPING if the panel has already confirmed that the car is
+  stationary at its floor.
+- If a stop ends before the phase is OPEN, the phase becomes CLOSED. This happens if another car has served the call, or
+  if the car has left its floor.
 - OPEN becomes OPENING again if a snapshot does not confirm the open command.
 - If the panel is lost while the car is between floors, OPEN and CLOSING become CLOSED.
 - After a restart, UNKNOWN becomes CLOSED if the car is not at the floor of the previous incarnation's stop
@@ -70,9 +71,10 @@ class Door:
     """True once the car has announced its direction at this stop, by serving a hall call."""
     obstructed: bool = False
     opened_at_ms: int | None = None
-    """When the door last opened, or may have opened, at this stop; None if it has not."""
+    """When the door last opened, or may have opened, at this stop. If the door was already open when the stop began,
+    the beginning of the stop. None if it has not opened."""
     close_at_ms: int = 0
-    """When the dwell time ends. An obstructed door stays open for longer."""
+    """When the dwell time ends. An obstructed door stays open even after that."""
     inherited: OpenDoor | None = None
     """The door that the previous incarnation left open; None once the floor sensor has shown whether the car is still
     there."""
@@ -176,7 +178,10 @@ def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
 
 
 def extend(door: Door, now_ms: int, announces: bool) -> Door:
-    """Begin another dwell time because the car serves a call. *announces* is true if that announces a direction."""
+    """Begin another dwell time, because the car serves a call. *announces* is true if that announces a direction.
+
+    If the door is obstructed, the dwell time begins when the obstruction clears.
+    """
     close_at_ms = door.close_at_ms if door.obstructed else max(door.close_at_ms, now_ms + DOOR_OPEN_MS)
     return evolve(door, announced=door.announced or announces, close_at_ms=close_at_ms)
 

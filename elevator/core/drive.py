@@ -53,13 +53,13 @@ class Drive:
     activity: Activity = Activity.RESTING
     direction: Direction = Direction.DOWN
     held: bool = True
-    """True while any of the five conditions holds the car."""
+    """True while one of the five conditions above holds the car."""
     fault: Fault = Fault.SERVER
     due_at_ms: int = 0
-    """If the car is moving, the deadline for the next sensor edge. If it is stopping, the deadline for the
-    confirmation. If it is idle, when it may park."""
+    """If the car is moving, the deadline for the next sensor edge, or when to repeat the motor command during a motor
+    fault. If the car is stopping, the deadline for the confirmation. If it is idle, when it may park."""
     motor_try: int = 0
-    """How often the motor command has been repeated (`Outputs.motor_try`)."""
+    """A counter. It increases when the motor command must be sent again (`Outputs.motor_try`)."""
     is_standing: bool = False
     """True if the panel has confirmed that the car is stationary at its floor. False while the car is held."""
 
@@ -157,7 +157,7 @@ def lose_panel(car: Drive, now_ms: int) -> Drive:
 
 
 def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors: int) -> Drive:
-    """Update the position from the floor sensor's *report*, unless the report is impossible."""
+    """Update the car from the floor sensor's *report*, unless the report is rejected (position.py)."""
     old = car.position
     heading = None if car.activity is Activity.RESTING else car.direction
     new = position.judge(old, now_ms, asked_at_ms, report, floors, heading)
@@ -202,7 +202,10 @@ def reach(car: Drive, now_ms: int, floor: int, is_exact: bool) -> Drive:
 
 
 def stall(car: Drive, now_ms: int) -> Drive:
-    """Stop trusting the position after a stall of the process, because the car may have moved."""
+    """Update *car* after a stall of the process, in which it may have moved.
+
+    The position is no longer trusted. If the car was moving, it stops, and its position is unknown.
+    """
     lost, times = evolve(car.position, trusted=False), travel_times.interrupt(car.times)
     if car.activity is Activity.RESTING:
         return evolve(car, position=lost, times=times)
@@ -238,7 +241,7 @@ def open_door(car: Drive) -> OpenDoor | None:
 
 
 def motor(car: Drive, floors: int) -> Motor:
-    """Return the motor command. As a last safeguard, it never drives the car past an end floor."""
+    """Return the motor command. As a last safeguard, the command never drives the car past an end floor."""
     at_end = car.position.at_floor and car.position.floor == (0 if car.direction is Direction.DOWN else floors - 1)
     if car.activity is Activity.RESTING or car.held or at_end:
         return Motor.STOP

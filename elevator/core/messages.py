@@ -45,7 +45,7 @@ class Tick:
     recorded: Calls | None = None
     """The calls on disk, if a write has just completed; else None."""
     disk_failed: bool = False
-    """True if a write has just failed or is taking too long."""
+    """True if the disk has just failed: a read or write failed, a write takes too long, or the recorder died."""
     found: "Record | None" = None
     """The record of the previous incarnation, if it was unreadable at startup and has just been read; else None."""
     asked_at_ms: int | None = None

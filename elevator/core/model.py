@@ -26,7 +26,7 @@ RATE_MAX = 1000
 """The highest passenger rate that one car publishes for one button, in the unit of Rates. The sum of MAX_CARS such
 rates is within the native assigner's limit."""
 INCARNATIONS_KEPT = 8
-"""A call set keeps the newest incarnations of each node, up to this number, and older ones that have live presses."""
+"""A call set keeps this many of each node's newest incarnations. Older ones expire once they have no live press."""
 EVERY_CAR = -1
 """The value of `Call.car` for a hall call, which any car may answer."""
 
@@ -157,8 +157,8 @@ class Entry:
 
     author: Author
     newest: int
-    """The number of the author's newest known press. Each press up to this number is in `live`, or was
-    served, or was replaced by a later press of the same call."""
+    """The number of the author's newest known press. Each press up to this number is in `live`, or was served, or was
+    replaced by a later press of the same call."""
     live: Mapping[int, Call] = {}
     """The presses not yet served, by number."""
 
@@ -261,7 +261,7 @@ class Inputs:
     obstructed: bool = False
     confirmed: Confirmed = Confirmed()
     halted: bool = False
-    """True while the motor of an I/O card is halted, because the card's replies are not in order (card_client.py).
+    """True while the client of an I/O card halts the motor, because a reply was late or malformed (card_client.py).
     Meanwhile the core holds the car (drive.py), so that it does not diagnose a motor fault."""
 
 

@@ -10,8 +10,8 @@
  5. An idle car waits with its door closed.
  6. An idle car may go to another floor to wait there. A call can reverse it at the next floor.
 
-*work* contains the hall calls assigned to the car, and its cab calls. If the door is open, callers add the other hall
-calls at the floor, because the car serves these too (act.py).
+*work* contains the hall calls assigned to the car, and its cab calls. At a stop, callers add the other hall calls at
+the floor, because the car may serve these too (act.py).
 """
 
 from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Direction
@@ -20,8 +20,9 @@ from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Dir
 def decide(floor: int, direction: Direction, work: Buttons, departing: bool = False) -> tuple[Behaviour, Direction]:
     """Choose the next behaviour and direction of a car at *floor*.
 
-    A *departing* car is about to close its door. Then calls ahead have priority over new calls in the same direction at
-    this floor. Otherwise a passenger could hold the car forever by pressing the button again and again.
+    A *departing* car is about to close its door. Then all other calls have priority over its cab call and the hall call
+    in its direction at this floor. Otherwise a passenger could hold the car forever by pressing a button again and
+    again.
     """
     back = direction.opposite
     has_calls_here = is_at(work.cab, floor) or is_at(hall(direction, work), floor)

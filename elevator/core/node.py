@@ -132,7 +132,8 @@ def heartbeat(node: Node) -> Heartbeat:
 def outputs(node: Node) -> Outputs:
     """Return the commands for the panel.
 
-    The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it.
+    The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it. While the node
+    listens, all button lamps do.
     """
     car, lit, duplicate = node.drive, replica.buttons(node.lit), peers.duplicate(node.peers, node.now_ms)
     known = shown(node) if duplicate is not None and duplicate.is_certain else node.calls

@@ -12,9 +12,9 @@ entries:
    a heartbeat, they take turns.
 2. *Anti-entropy.* If the digest of a live peer differs from the node's own, one of the two lacks something. So the
    node's heartbeats also carry other entries, in turn: those that have changed since the two digests were last equal.
-   Each node fills only ROOM_BYTES divided by the number of its live peers, so in a large group a heartbeat carries only
-   a few of them. But the nodes begin at different entries, so together they send the whole set within about one round
-   of heartbeats. A node that joins receives about one copy of the set, not one from each node.
+   The room for them is only ROOM_BYTES divided by the number of live peers, so in a large group a heartbeat carries
+   only a few of them. But the nodes begin at different entries, so together they send the whole set within about one
+   round of heartbeats. A node that joins receives about one copy of the set, not one from each node.
 3. *Refresh.* Every REFRESH-th heartbeat carries entries in turn even if all digests are equal. It also carries the
    version, and the traffic rates even if they have not changed. `elevator watch` needs this: it sends no heartbeats,
    so the nodes do not know its digest.
@@ -41,8 +41,8 @@ from elevator.core.peers import HEARTBEAT_MS
 COALESCE_MS = 5
 """A change is sent at least this long after the last heartbeat, so that changes in quick succession share one."""
 AWAITED_MS = 1
-"""Replaces COALESCE_MS for a change of the calls. It is shorter because lamps wait for such a change, and a heartbeat
-has often just been sent: the press also sets a car in motion."""
+"""Replaces COALESCE_MS for a change of the calls. It is shorter, because lamps wait for such a change. A heartbeat has
+often just been sent, because the press also sets a car in motion."""
 REPEAT_MS = 10
 """The time from a change's first heartbeat to its second, and so on, until it was sent REPEATS times."""
 REPEATS = 3
@@ -64,7 +64,8 @@ class Outgoing:
     """The next heartbeat, and its schedule."""
 
     message: Heartbeat | None = None
-    """The state to publish; None before the first step. It has the whole published call set, but no sequence number."""
+    """The state to publish; None before the first step. Unlike a heartbeat that is sent, it contains the whole
+    published call set and has no sequence number yet."""
     repeats: int = 0
     """How many more times to send the message early. REPEATS means that it has not been sent yet."""
     is_awaited: bool = False
@@ -108,8 +109,8 @@ def recent(outgoing: Outgoing, now_ms: int) -> AbstractSet[Author]:
 def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None) -> Heartbeat:
     """Return the next heartbeat of a node with *others* live peers.
 
-    *since_ms* is None if all of them have the whole published call set. Otherwise each of them had, at this time or
-    later, the whole set as it was then.
+    *since_ms* is None if all of them have the whole published call set. Otherwise they lack only entries that have
+    changed at *since_ms* or later.
     """
     message, sequence = outgoing.message, outgoing.sequence + 1
     assert message is not None, "a node sends only after its first step"
@@ -133,8 +134,9 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None
 def choose(outgoing: Outgoing, changed: AbstractSet[Author], others: int, since_ms: int | None) -> Calls:
     """Return the entries for the next heartbeat: those of the authors *changed*, then older ones in turn.
 
-    The older ones have changed at *since_ms* or later. If *since_ms* is None, the heartbeat carries none of them. Nodes
-    share the room for them, so they may fill 1 / *others* of it. *others* is the number of live peers.
+    The older entries are those that have changed at *since_ms* or later. If *since_ms* is None, the heartbeat carries
+    no older entries. The nodes share the work of sending them, so each fills only 1 / *others* of the room with them.
+    *others* is the number of live peers.
     """
     assert outgoing.message is not None
     if not changed and since_ms is None:
@@ -151,9 +153,10 @@ def choose(outgoing: Outgoing, changed: AbstractSet[Author], others: int, since_
 
 
 def in_turn(entries: Sequence[Entry], first: int, room_bytes: int, share_bytes: int) -> list[Entry]:
-    """Return the *entries* that fit, in order from number *first*. After the last entry, continue with the first one.
+    """Return the *entries* that fit, in order from index *first*. After the last entry, continue with the first one.
 
-    The total size of the result is at most *room_bytes*, and at most *share_bytes* if it has more than one entry.
+    The total size of the result is at most *room_bytes*. If it contains more than one entry, it is also at most
+    *share_bytes*.
     """
     chosen: list[Entry] = []
     used_bytes = 0
@@ -171,7 +174,7 @@ def entry_bytes(entry: Entry) -> int:
 
 
 def sent(old: Outgoing, heartbeat: Heartbeat, now_ms: int) -> Outgoing:
-    """Schedule the next heartbeat, because *heartbeat* was sent."""
+    """Schedule the next heartbeat, because *heartbeat* was sent, and note which entries it carried in turn."""
     entries = heartbeat.calls.entries
     changed = recent(old, now_ms) if entries else ()
     others = [author for author in entries if author not in changed]

@@ -93,8 +93,8 @@ class Peers:
 
     known: Mapping[int, Peer] = {}
     duplicate: PossibleDuplicate | None = None
-    """The other incarnation with this node's id; None if there was none. It may be outdated:
-    use the function `duplicate`."""
+    """The other incarnation with this node's id; None if there was none. It may be outdated: call `duplicate`
+    instead."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
@@ -150,8 +150,8 @@ def receive_duplicate(old: PossibleDuplicate | None, heartbeat: Heartbeat, now_m
 def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> bool:
     """Return whether a peer has appeared, timed out or changed since *old_ms*.
 
-    Only changes of the inputs of the assignment count: its car, claims, long waits and rates, and whether it hears node
-    *me*.
+    A peer counts as changed only if an input of the assignment has changed: its car, claims, long waits or rates, or
+    whether it hears node *me*.
     """
     if new_ms >= next_timeout_at_ms(old, old_ms):
         return True
@@ -200,9 +200,8 @@ def is_duplicate(peer: Peer, heartbeat: Heartbeat, now_ms: int) -> bool:
 def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -> tuple[Peers, list[Heartbeat]]:
     """Process the *heartbeats* that only show that a peer is alive. Return the updated peers and the other heartbeats.
 
-    The others keep their order. Once a heartbeat of a peer is among them, all later ones of that peer are too.
-    Most heartbeats only show that a peer is alive. Copying `Peers` for each of them would make a node in a large group
-    slow.
+    The others keep their order. Once a heartbeat of a peer is among them, all later ones of that peer are too. This is
+    a fast path for most heartbeats: copying `Peers` for each of them would make a node in a large group slow.
     """
     if not heartbeats:
         return peers, []

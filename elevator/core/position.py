@@ -1,10 +1,10 @@
 """The position of a car, from a floor sensor that may be wrong. Pure.
 
-A report that cannot follow from the last accepted one is *impossible*. It is rejected and counted. If a sweep that
-starts at least DOUBT_MS later repeats the report, the report is accepted. Only the start of the sweep counts, because a
-slow server may delay the reply. A floor outside the shaft is never accepted: if such a sweep repeats it, the sensor is
-dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the shaft is accepted,
-and after a report of a floor outside it, the sensor is dead at once.
+A report that cannot follow from the last accepted one is *impossible*. It is rejected and counted. If a sweep of the
+panel that starts at least DOUBT_MS later repeats the report, the report is accepted. Only the start of the sweep
+counts, because a slow server may delay the reply. A floor outside the shaft is never accepted: if such a sweep repeats
+it, the sensor is dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the
+shaft is accepted, and after a report of a floor outside it, the sensor is dead at once.
 """
 
 from attrs import frozen

@@ -26,7 +26,7 @@ class Replica:
     recorded: Calls
     """The calls that are on disk."""
     disk_failed: bool = False
-    """True if the last write failed or is taking too long. Meanwhile lamps depend on the peers only."""
+    """True from a failure of the disk until its next successful write. Meanwhile lamps depend on the peers only."""
     lit: frozenset[Call] = frozenset()
     """The calls of this panel whose lamps are lit: confirmed, and not yet served."""
 
@@ -46,7 +46,8 @@ def darken(replica: Replica, panel: Buttons) -> Replica:
 def light(replica: Replica, shown: Calls, car: int, acknowledgements: Collection[Calls]) -> Replica:
     """Light the lamps of calls whose guarantee holds.
 
-    *shown* are the calls that the panel of *car* shows. *acknowledgements* are the call sets published by the peers.
+    *shown* are the calls that the panel of *car* shows. *acknowledgements* are the published call sets of the live
+    peers that hear this node.
     """
     dark, fresh = shown.panel(car) - buttons(replica.lit), set()
     for author, entry in shown.entries.items():

@@ -92,7 +92,7 @@ def must_decide(before: Node, node: Node) -> bool:
 
 
 def decide(node: Node, asked_at_ms: int | None) -> Node:
-    """Locate the car, assign the hall calls, and choose the next action of the car."""
+    """Locate the car, assign the hall calls, and carry out the next action of the car."""
     now_ms, old = node.now_ms, node.assignment
     sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node), asked_at_ms)
     visible, me = shown(node), node.me.id
@@ -159,7 +159,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
 
 
 def start_step(node: Node, tick: Tick) -> Node:
-    """Set the time, handle a stall, and apply what the disk has reported."""
+    """Set the time, handle a delay or a stall, and apply what the disk has reported."""
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
     if gap_ms >= STALL_MS:
@@ -190,7 +190,11 @@ def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
 
 
 def receive(node: Node, heartbeat: Heartbeat) -> Node:
-    """Update the peer that sent *heartbeat*, and merge its calls."""
+    """Update the peer that sent *heartbeat*, and merge the calls in the heartbeat.
+
+    Ignore this node's own heartbeats, repeated and forged ones, and those of nodes with a different number of floors.
+    Warn of forged heartbeats, different numbers of floors and duplicate ids.
+    """
     sender = heartbeat.sender
     if sender == node.me:
         return node

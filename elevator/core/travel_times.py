@@ -46,7 +46,7 @@ class TravelTimes:
     """True if the car crosses its sensor from one side to the other. False if it started on the sensor: then it leaves
     the sensor sooner."""
     faulty_ms: int = 0
-    """The last time measured during a motor fault; 0 if none was."""
+    """The duration last measured during a motor fault; 0 if none was."""
     search_ms: int = SEARCH_MS
     """How long the current search for a floor goes in one direction before it reverses."""
 
@@ -67,7 +67,10 @@ def delay(old: TravelTimes, now_ms: int) -> TravelTimes:
 
 
 def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) -> TravelTimes:
-    """Complete the measurement when a moving car leaves a sensor. *is_exact* is true if it left at *now_ms* exactly."""
+    """Complete the measurement, and begin the next, when a moving car leaves a sensor.
+
+    *is_exact* is true if the car left at *now_ms* exactly.
+    """
     clear_ms, faulty_ms = old.clear_ms, old.faulty_ms
     if old.since_ms is not None:
         took_ms = now_ms - old.since_ms
@@ -78,7 +81,10 @@ def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) ->
 
 
 def reached(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool, leg: Leg | None) -> TravelTimes:
-    """Complete the measurement when a car reaches a sensor. *leg* is the completed leg; None if not known."""
+    """Complete the measurement, and begin the next, when a car reaches a sensor.
+
+    *leg* is the completed leg; None if not known.
+    """
     legs, faulty_ms = old.legs, old.faulty_ms
     if old.since_ms is not None and leg is not None:
         took_ms = now_ms - old.since_ms

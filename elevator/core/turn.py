@@ -1,7 +1,7 @@
 """One turn of a node: a step, followed by its outputs in a fixed order.
 
  1. The panel comes first. One turn opens the door. A later turn serves the call, once the panel has confirmed that the
-    door is open. If the node crashes or loses the panel in between, the call is served twice, but never lost.
+    door is open. If the node crashes or loses the panel in between, the call may be served twice, but is never lost.
  2. The turn only starts a write of the record, so it never waits for the disk. A later tick reports that the record is
     on disk. Heartbeats and lamps depend on that report (replica.py).
  3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
