@@ -10,12 +10,13 @@
  4. A lamp stays lit until its call is served (L4). It may go dark earlier if the node of its panel restarts without
     knowing the press.
  5. At the end, the hall lamps of all panels agree (G5), every node knows the calls of all others, every confirmed call
-    was served (G1), and old incarnations are forgotten (G7). Cars and links with permanent faults are excluded.
+    was served (G1), and old incarnations are forgotten (G7). Cars with permanent faults are excluded. If a link has
+    failed permanently, the first two are not checked.
 
-The judge excuses the loss of a press in three cases: the wiped disk of a node had the last copy within reach of that
-node; all disks were failing when the call was confirmed; or, at the end, all nodes that store the press have failed
-permanently. A node that has lost its record cannot tell its own earlier cab calls from those of a duplicate, so it may
-darken their lamps.
+The judge excuses the loss of a press in three cases: the wiped disk of a node held the last copy within reach of that
+node; no disk had stored the press when the call was confirmed; or, at the end, all nodes that store the press have
+failed permanently. A node that has lost its record cannot tell its own earlier cab calls from those of a duplicate, so
+it may darken their lamps.
 """
 
 from collections import Counter
@@ -138,7 +139,7 @@ class CallLedger:
         self.emit(CallPressed(node.id, call, dot))
 
     def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
-        """Check the presses that a turn has added to the node's call set or removed from it."""
+        """Check the presses that a turn has added to the node's call set or removed from it. Record the services."""
         after = state.calls
         for dot in after.live.keys() - before.live.keys():
             if dot not in self.pressed_at_ms:
@@ -169,7 +170,7 @@ class CallLedger:
     # Confirmations and lamps
 
     def judge_confirmations(self, node: ObservedNode, before: Node, state: Node) -> None:
-        """Check the calls that a turn has confirmed. Record the calls that are no longer confirmed."""
+        """Check and record the calls that a turn has confirmed. Record the calls that are no longer confirmed."""
         for call in before.lit - state.lit:
             node.confirmed[call] = node.confirmed[call][0], self.trial.now_ms
         for call in sorted(state.lit - before.lit):
@@ -225,8 +226,8 @@ class CallLedger:
     def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
         """Return whether *node* may darken an unserved *call*, whose lamp was lit for the presses *dots*.
 
-        It may if it knows none of them. While it knows of a duplicate, it may darken a cab call if the duplicate may
-        have registered one of them.
+        A node may do so if it knows none of the presses. While a node hears from a duplicate, it may darken a cab call
+        if the duplicate may have registered one of the presses.
         """
         assert node.state is not None
         if call.button is Button.CAB and hears_own_id(node.state):
@@ -248,7 +249,7 @@ class CallLedger:
             self.fail(f"the hall lamps differ between panels: {panels}")
 
     def judge_end(self) -> None:
-        """Check the rules for the end of a run, except those about panels: see rule 5 above."""
+        """Check rule 5 above, except for the hall lamps."""
         lost, nodes = self.trial.plan.lost_cars(), [node for node in self.trial.nodes if node.state is not None]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
@@ -277,12 +278,12 @@ class CallLedger:
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Return whether *seen* covers *dot*, without a call of the core, which is under test."""
+    """Return whether the version vector *seen* covers *dot*. Do not call the core for this: it is under test."""
     return dot.n <= seen.get(dot.author, 0)
 
 
 def newly_covered(before: Calls, after: Calls) -> set[Dot]:
     """Return the presses that are unknown in *before*, and served or replaced in *after*."""
     firsts = {author: before.seen.get(author, 0) + 1 for author in after.seen}
-    counted_on = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
-    return counted_on - after.live.keys()
+    covered = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
+    return covered - after.live.keys()

@@ -1,6 +1,7 @@
 """Runs the simulated world with many seeds, and shrinks the plan of a seed that fails.
 
-Each seed runs in a process of its own. `shrink` leaves out faults and presses of a plan as long as the run still fails.
+Each seed runs in a process of its own. `shrink` leaves out passengers, faults and presses of a plan as long as the run
+still fails.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from elevator.simulation.plans import plan
 from elevator.simulation.world import World
 
 SHRINK_RUNS = 300
-"""How many plans `shrink` tries without some of the faults or presses."""
+"""`shrink` tries at most this many plans without some of the faults or presses."""
 
 
 class Outcome(NamedTuple):
@@ -56,9 +57,9 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
 
 
 def shrink(plan: Plan) -> Plan:
-    """Leave out passengers, faults and presses of *plan*, which fails, as long as it still fails. Return the rest.
+    """Leave out passengers, faults and presses of *plan* as long as it still fails. Return the smaller plan.
 
-    Some of the rest may still be needless: the search tries only consecutive faults or presses, and ends after
+    Some of what is left may still be needless: the search leaves out only consecutive faults or presses, and ends after
     SHRINK_RUNS.
     """
     if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:

@@ -2,9 +2,10 @@
 
 1. No motor runs with the door open. No door opens between floors or while the motor runs (D1). No car leaves its shaft
    while its program and its server are unaffected by faults (C5).
-2. A door stays open for the dwell time after it opened (D1), after each service, after an obstruction (D2), and after a
-   reconnect or a restart (D4). It does not close while obstructed (D2). Both apply only if the running incarnation
-   knows when the door opened. A car never serves an up call and a down call within one dwell time (C2, C3).
+2. A door stays open for the dwell time after it opened (D1), after the car has served a call, after an obstruction
+   (D2), and after a reconnect or a restart (D4). It does not close while obstructed (D2). A car never serves an up call
+   and a down call within one dwell time (C2, C3). These rules apply only if the running incarnation knows when the door
+   opened.
 3. After a start or a stall, a node listens before its car moves or a lamp lights. It does not execute decisions from
    before the stall (C10).
 4. A car that must search for a floor searches downwards first, for a limited time (C4).
@@ -109,7 +110,7 @@ class CarSafety:
             self.fail(f"the door of car {node.id} closed while it was obstructed")
 
     def note_end_of_obstruction(self, node: ObservedNode) -> None:
-        """Restart the dwell time after an obstruction, if it was long enough for the node to notice it."""
+        """Restart the dwell time if the obstruction was long enough for the node to notice it."""
         since_ms = max(node.obstructed_at_ms, node.opened_at_ms, node.stint.started_at_ms)
         if self.trial.now_ms - since_ms > self.reaction_ms(node):
             node.stint.dwell_from_ms = self.trial.now_ms

@@ -4,8 +4,8 @@
     hold it open for long while the car has a cab call elsewhere (C6).
  2. A car does not pass the floor of a cab call. It does not pass a hall call that it claims in its direction (C1). It
     does not reverse if a cab call lies ahead (C1) or in the direction that it has announced (C2).
- 3. A healthy car reports a fault for no longer than it takes to the next floor (C8). The floor indicator shows the
-    last floor reached (L6).
+ 3. A healthy car reports a fault for no longer than the trip to the next floor takes (C8). The floor indicator shows
+    the last floor reached (L6).
 
 These rules apply during other faults too, as long as the program and the server are unaffected:
 
@@ -90,7 +90,7 @@ class CarService:
         if going in arrival.claims and going in state.claims:
             self.fail(f"car {node.id} passes floor {floor} although it claims a hall call there")
         if Call(Button.CAB, floor, node.node_id) in arrival.calls.live.values() and not hears_own_id(state):
-            self.fail(f"car {node.id} passes its cab call to floor {floor}")
+            self.fail(f"car {node.id} passes floor {floor} although it has a cab call there")
 
     def judge_departure(self, node: ObservedNode, direction: Direction, has_just_closed: bool) -> None:
         stint, now_ms, floor, state = node.stint, self.trial.now_ms, node.elevator.sensed, node.state
@@ -162,6 +162,7 @@ class CarService:
             self.fail(f"car {node.id} cannot serve calls but does not report a fault")
 
     def judge_idle(self, node: ObservedNode) -> None:
+        """Check the floor indicator, the reported fault and the open door of an unaffected car."""
         stint, elevator, now_ms = node.stint, node.elevator, self.trial.now_ms
         is_shown = elevator.indicator == elevator.sensed or elevator.sensed is None
         if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:

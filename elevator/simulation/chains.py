@@ -34,7 +34,7 @@ class Size(NamedTuple):
 
 
 def draw_presses_at(rng: random.Random, size: Size, who: int | None, times: Iterable[int]) -> list[Press]:
-    """Draw a press at each of *times*, on the panel of car *who* (None: of any car)."""
+    """Draw a press at each of *times* on the panel of car *who*. If *who* is None, draw a car for each press."""
     buttons = list(panel_buttons(size.floors))
     return [
         Press(at_ms, at_ms + 200, rng.randrange(size.cars) if who is None else who, *rng.choice(buttons))
@@ -43,7 +43,7 @@ def draw_presses_at(rng: random.Random, size: Size, who: int | None, times: Iter
 
 
 def draw_storm(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """Draw a storm: many overlapping faults of one car within seconds."""
+    """Draw a storm: 4 to 12 faults of one node within 12 s, many of them overlapping, and presses on all panels."""
     who, start_ms = rng.randrange(size.cars), rng.randint(2000, size.calm_at_ms - 15_000)
     for _ in range(rng.randint(4, 12)):
         kind, at_ms = rng.choice(STORM), start_ms + rng.randrange(12_000)
@@ -61,7 +61,7 @@ def draw_storm(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press
 
 
 def draw_rare(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """In about 1 of 8 runs, draw faults and presses that do harm only after a long time or many events."""
+    """In about one run in eight, draw faults or presses that do harm only after a long time or many events."""
     cars, floors, calm_at_ms = size
     who = rng.randrange(cars)
     match rng.choices(("crash loop", "hammer", "shirker", ""), (5, 5, 6, 84))[0]:
@@ -81,7 +81,7 @@ def draw_rare(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]
 
 
 def draw_long(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """In 3 of 10 runs with other faults, draw a sequence of related faults of one node, or heavy packet loss."""
+    """In three of ten runs with other faults, draw related faults of one node or heavy packet loss, and presses."""
     who, at_ms = rng.randrange(size.cars), rng.randint(4000, size.calm_at_ms - 15_000)
     times: Iterable[int] = ()
     match rng.choices(("slow disk", "unread", "wiped", "frozen", "mute", "lossy", ""), (5, 5, 5, 5, 5, 5, 70))[0]:

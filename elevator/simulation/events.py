@@ -1,7 +1,7 @@
-"""The events of a simulated run, and the trial that passes them to the judges.
+"""The events of a simulated run, and the `Trial` that passes them to the judges.
 
-The field *node* is the node's number in the world. A misconfigured node may have another id. The event of a turn
-precedes the events that the turn causes, so a judge never sees a turn in progress.
+The field *node* is the node's number in the world, which may differ from the id of a misconfigured node. The event of a
+turn precedes the events that the turn causes, so a judge never sees a turn in progress.
 """
 
 import random

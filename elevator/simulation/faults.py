@@ -111,9 +111,8 @@ class InjectedFault:
     """The node that has the fault. Exceptions: the bit mask of the nodes on one side (CUT), the receiver (ONE_WAY), the
     id of the additional node (MISCONFIGURED), the floor of the phantom car (GHOSTS)."""
     detail: int = 0
-    """The number of points of a turn to pass before the kill (KILLS), the sender (ONE_WAY), the loss in percent
-    (PACKET_LOSS), the number of floors (OTHER_FLOORS), 1 if the group has a key (ATTACK). For MOTOR and SERVER, see
-    FaultKind."""
+    """The number of points to pass before the kill (KILLS), the sender (ONE_WAY), the loss in percent (PACKET_LOSS),
+    the number of floors (OTHER_FLOORS), 1 if the group has a key (ATTACK). For MOTOR and SERVER, see FaultKind."""
     delay_ms: int = 0
     """The longest delay of a datagram (PACKET_LOSS), a write (SLOW_DISK) or a command (SLOW_SERVER). The time until the
     client notices the fault (SERVER), or until the next worker takes its first turn (CRASH)."""

@@ -86,7 +86,7 @@ class GroupService:
             self.judge_opening(node)
 
     def judge_opening(self, node: ObservedNode) -> None:
-        """Check that an opening door serves at least one call that no other open door serves."""
+        """Check that a door does not open only for calls that other open doors already serve."""
         assert node.state is not None
         floor, calls = node.elevator.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.node_id)}

@@ -120,16 +120,17 @@ class ObservedNode(SimulatedNode):
         self.opener: Author | None = None
         """The incarnation that opened the door or read in its record that it was open; None if there is none."""
         self.stuck_since_ms: int | None = None
-        """Since when the motor has been commanded to run without power; None if it has power or must stand still."""
+        """The time since which the motor should run but has no power; None if it has power or should stop."""
         self.confirmed: dict[Call, tuple[list[Dot], int]] = {}
-        """The calls that the node has confirmed. Each has the confirmed presses and the time until which the call was
-        confirmed (NEVER_MS if it still is)."""
+        """Maps each call that the node has confirmed to the confirmed presses and the time until which the call was
+        confirmed; NEVER_MS if it still is."""
         self.lit: dict[Call, list[Dot]] = {}
-        """The calls whose lamps are lit on the panel. Each has the presses for which its lamp lit."""
+        """Maps each call whose lamp is lit on the panel to the presses for which the lamp lit."""
         self.stored: set[int] = {EMPTY.digest}
         """The digests of all call sets stored on the disk since it was last wiped."""
         self.own_incarnations: set[Author] = set()
-        """The incarnations that have stored a record on the disk. The node owns their presses."""
+        """The incarnations that have stored a record on the disk since the node last started without one. The node owns
+        their presses."""
 
     def calls_of(self, buttons: Buttons) -> frozenset[Call]:
         """Return the calls that belong to the buttons or lamps in *buttons*."""

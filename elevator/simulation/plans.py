@@ -60,8 +60,8 @@ SHARES = {
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     """Draw the plan for *seed*.
 
-    By default, *cars* is 1 to 9 and *floors* is 2 to 20, mostly small. About 1 group in 50 is larger. About 1 run in 24
-    has no faults.
+    By default, *cars* is 1 to 9 and *floors* is 2 to 20, and most groups are small. About one group in 50 is larger
+    than that. About one run in 24 has no faults.
     """
     rng = random.Random(seed)
     drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
@@ -154,7 +154,7 @@ def draw_presses(rng: random.Random, size: Size) -> Iterable[Press]:
 
 
 def draw_traffic(rng: random.Random, seed: int, size: Size) -> PassengerFlow | None:
-    """In 1 of 3 runs, draw simulated passengers (see passengers.py)."""
+    """In one run in three, draw simulated passengers (see passengers.py)."""
     if rng.random() > 1 / 3:
         return None
     profile, per_minute = rng.choice(list(Profile)), rng.choice((5, 20, 60))
@@ -271,7 +271,7 @@ class Family(NamedTuple):
     name: str
     draw: Callable[[random.Random, Size], Iterable[InjectedFault | Press]]
     chance: float | None = None
-    """The share of runs that have the family. None: `draw` decides."""
+    """The share of runs in which the family occurs; None if `draw` decides."""
     is_independent: bool = False
     """True if the family also occurs in runs that have no other faults."""
 

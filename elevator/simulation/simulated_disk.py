@@ -167,7 +167,7 @@ class SimulatedDisk:
             self.begin_write(now_ms)
 
     def lose_recorder(self) -> None:
-        """Kill the recorder. Perhaps it finishes the current write as it dies."""
+        """Kill the recorder. By chance, it may still finish the current write."""
         self.end_recorder(self.writing if self.rng.randrange(2) else None)
         self.inbox.append(GONE)
 

@@ -82,7 +82,8 @@ class SimulatedNode:
         self.panel = SimulatedPanel(self.server, client, self.misread, phase_ms=3 * id)
         self.admission = Admission(GROUP)
         self.accepted: deque[Heartbeat] = deque(maxlen=REMEMBERED_MAX)
-        """Heartbeats that the program has accepted since it started. An attacker can replay them."""
+        """The heartbeats that the program has accepted since it started, at most the newest REMEMBERED_MAX. An attacker
+        can replay them."""
         self.server.replace(self.elevator)
 
     @property
@@ -215,7 +216,10 @@ class SimulatedNode:
         return reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
 
     def turn(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Complete an interrupted turn, if any, and take another. A fault may kill the program in mid-turn."""
+        """Let the recorder act if it is due. Then complete an interrupted turn, if any, and take another.
+
+        A frozen program takes no turn. A fault may kill or freeze the program in mid-turn.
+        """
         trial, process, disk = self.trial, self.process, self.disk
         try:
             if disk.due_at_ms <= trial.now_ms and disk.work(trial.now_ms):
@@ -269,7 +273,7 @@ class SimulatedNode:
             if process.stops_at(after):
                 return
 
-    # The ports of a turn. They collect its outputs.
+    # What `turn` calls: these functions read the inputs and collect the outputs.
 
     def read_inputs(self) -> tuple[int, Inputs | None]:
         """Return the current time and the newest inputs of the panel (None if they are stale)."""

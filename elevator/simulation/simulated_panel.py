@@ -1,4 +1,4 @@
-"""The connection of a simulated program to its elevator server: a PanelClient that sweeps every SWEEP_MS, also at rest.
+"""The connection of a simulated program to its elevator server: a PanelClient that sweeps every SWEEP_MS, even at rest.
 
 As long as nothing changes on the panel, each sweep returns the same reply. The world skips such sweeps. Before each
 turn, `catch_up` passes the reply of the last skipped sweep to the client.

@@ -12,7 +12,8 @@ from elevator.simulation.faults import InjectedFault, Point
 BACKLOG_MAX = 300
 """The most heartbeats that can wait for a frozen program. A real socket buffer holds about as many."""
 WAKES_MAX = 300
-"""The most wake-ups without input in one second. Only a program with much to send comes close."""
+"""A run fails if a program wakes up more often than this in one second without input. Only a program with a lot to send
+comes close."""
 
 
 class Killed(Exception):
@@ -64,7 +65,7 @@ class SimulatedProcess:
         return False
 
     def freezes_at(self, point: Point) -> bool:
-        """Freeze the process if a fault is pending for this *point*; return whether it did."""
+        """Freeze the process if a fault is pending for this *point*; return whether it froze."""
         if self.pending_freeze is None or self.pending_freeze.point is not point or self.unfinished is None:
             return False
         fault, self.pending_freeze = self.pending_freeze, None

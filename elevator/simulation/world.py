@@ -99,7 +99,7 @@ class World(ObservedTrial):
         deadline_ms = calm_at_ms + drain_time_ms(self.plan)
         while not self.is_done():
             if self.now_ms > deadline_ms:
-                self.fail("a call was not served in time after the last fault")
+                self.fail("after the last fault, a car has not served its calls and come to rest in time")
             self.run_until(self.now_ms + 1000)
         self.run_until(self.now_ms + EXCHANGE_MS)
         self.ledger.judge_end()
@@ -246,25 +246,28 @@ class World(ObservedTrial):
         self.nodes.pop()
 
     def start_next_worker_soon(self, event: ProgramEnded) -> None:
-        """End the CRASH fault of a node within its `delay_ms`. The next worker starts when the fault ends."""
+        """End the CRASH fault of a node after its `delay_ms`, if it has not ended by then.
+
+        The next worker starts when the fault ends.
+        """
         crashes = [fault for fault in self.nodes[event.node].faults if fault.kind is FaultKind.CRASH]
         ends: list[Act] = [(self.now_ms + fault.delay_ms, False, fault) for fault in crashes]
-        self.script = in_order([*self.script, *ends])
+        self.script = latest_first([*self.script, *ends])
 
 
 Act = tuple[int, bool, InjectedFault | Press]
-"""The beginning or end of a fault or press: its time, True for a beginning, and the fault or press."""
+"""A press, or the beginning or end of a fault: the time, False for an end, and the press or fault."""
 
 
 def script(plan: Plan) -> list[Act]:
-    """Return the acts of the plan, the last one first."""
+    """Return the acts of the plan, the latest first."""
     acts: list[Act] = [(press.at_ms, True, press) for press in plan.presses]
     for fault in plan.faults:
         acts += [(fault.at_ms, True, fault), (fault.until_ms, False, fault)]
-    return in_order(acts)
+    return latest_first(acts)
 
 
-def in_order(acts: Iterable[Act]) -> list[Act]:
+def latest_first(acts: Iterable[Act]) -> list[Act]:
     return sorted(acts, key=lambda act: (act[0], act[1]), reverse=True)
 
 
