@@ -5,8 +5,8 @@ A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
     format     10       b"elevator5 ": a new format gets a new number
     group      1 + n    the length of the group's name, and the name in UTF-8
     head       17       id, incarnation and sequence number of the sender
-    state      41       floors; floor, direction, behaviour, fault and flags of the car; claims, hears, digest, and the
-                        lengths of the next two parts
+    state      41       floors; floor, direction, behaviour and fault of the car; flags, claims, hears, digest, and the
+                        lengths of the version and the rates
     waited     0, 32    the hall calls that have waited long, if there are any: up and down for each age
     version    0..16    the sender's program version, in ASCII
     rates      0..160   the traffic rates of each floor, up and down, 10 bits each
@@ -114,7 +114,7 @@ def prefix(group: str) -> bytes:
 
 
 def own_head(group: str, author: Author) -> bytes:
-    """Return the first bytes of every datagram of *author*."""
+    """Return the bytes with which every datagram of *author* in *group* begins, without a seal."""
     return prefix(group) + HEAD.pack(*author, 0)[:-SEQUENCE_BYTES]
 
 
@@ -136,7 +136,7 @@ def pack_entry(entry: Entry) -> bytes:
 
 
 def decode(datagram: bytes, group: str) -> Heartbeat | None:
-    """Return the heartbeat in *datagram*; None if it is invalid or of another group."""
+    """Return the heartbeat in *datagram*, which has no seal; None if it is invalid or of another group."""
     start = prefix(group)
     if not datagram.startswith(start) or not len(start) + HEAD.size + STATE.size <= len(datagram) <= DATAGRAM_BYTES:
         return None
@@ -218,7 +218,7 @@ def unpack_version(packed: bytes) -> str:
 
 @lru_cache(maxsize=256)
 def unpack_rates(packed: bytes, floors: int, is_present: bool) -> Rates | None:
-    """Return the rates; None if the datagram has none."""
+    """Return the rates; None if the datagram contains none."""
     if not packed:
         return Rates() if is_present else None
     size = rates_bytes(floors)
