@@ -24,7 +24,7 @@ static void count_reassigned(struct bench_group *g, int k, struct assign_share s
         }
 }
 
-/* Combine what the cars have published of the calls that have waited long, as `waited_by_all` does. */
+/* Combine the long waits that the cars have published, as `waited_by_all` in assignment.py does. */
 static struct plan_waited waited_by_all(const struct bench_view *view, int n)
 {
     struct plan_waited all = {0};
@@ -36,7 +36,7 @@ static struct plan_waited waited_by_all(const struct bench_view *view, int n)
     return all;
 }
 
-/* Plan the calls *up* and *down* for all cars that the view knows. */
+/* Assign the calls *up* and *down* to all cars with the configured assigner, and count the time that it takes. */
 static void plan(struct bench_group *g, const struct bench_view *view, uint64_t up, uint64_t down,
                  struct assign_share *shares)
 {
@@ -79,7 +79,7 @@ static void plan(struct bench_group *g, const struct bench_view *view, uint64_t 
         g->counts->decision_ns_most = took_ns;
 }
 
-/* Find the calls that each open door serves, as `served_by_open_doors` does. */
+/* Find the lit calls that each car may serve through its open door, as `served_by_open_doors` does. */
 static void find_on_the_spot(const struct bench_view *view, int n, struct assign_share *served)
 {
     uint64_t up = 0, down = 0;
@@ -110,7 +110,8 @@ static void drop_claimed(const struct bench_view *view, int n, int k, struct ass
     }
 }
 
-/* Update the lit calls that have waited long, as far as the node of *car* knows, as `assign` does. */
+/* Update which lit calls have waited long according to *view*, as `assign` in assignment.py does. Note when the next
+ * update is due. */
 static void update_waited(struct bench_group *g, const struct bench_view *view, struct bench_car *car)
 {
     bool is_due = g->now_ms >= car->waited_at_ms + AGES_EVERY_MS;
@@ -128,7 +129,7 @@ static void update_waited(struct bench_group *g, const struct bench_view *view, 
         }
 }
 
-/* Update which lit calls have starved. *claimed* are the calls that some car claims. */
+/* Update which lit calls have starved, and note when the next one will. *claimed* are the calls that a car claims. */
 static void update_waits(struct bench_group *g, struct bench_view *view, const uint64_t claimed[2])
 {
     const int64_t rounds_ms = STARVED_MS + (int64_t)4 * (g->config->floors - 1) * ASSIGN_TRAVEL_MS;
@@ -154,7 +155,7 @@ static bool is_free(const struct assign_car *car, const struct assign_share *sha
     return (car->cab | share->up | share->down) == 0 && car->behaviour != ASSIGN_DOOR_OPEN;
 }
 
-/* Choose where the free cars *first* to *last* wait. *shares* is the plan for all lit calls. */
+/* Choose where each free car among *first* to *last* waits. *shares* assigns all lit calls. */
 static void park(struct bench_group *g, const struct bench_view *view, const struct assign_share *shares, int first,
                  int last)
 {

@@ -1,8 +1,8 @@
-/* The plan-cost assigner: the shares that minimise the cost (plan_cost.h), summed over all cars.
+/* The plan-cost assigner: it minimises the cost (plan_cost.h), summed over all cars, plus the two penalties below.
  *
  * Up to EXACT calls, the search is exact, over all subsets. With more calls, it is a local search that moves one call
- * or swaps two. It starts twice: from the claims, and from cheapest insertion. Among choices of equal cost the first
- * wins, so that every node finds the same answer.
+ * or swaps two, and ends after WORK_MAX steps. It starts twice: from the claims, and from cheapest insertion. Among
+ * choices of equal cost the first wins, so that every node finds the same answer.
  *
  * - A claimed call costs HYSTERESIS_MS more with any other car. A smaller gain is not worth turning a car round. A
  *   claim does not count while the car's door is obstructed, because the obstruction can last.
@@ -40,7 +40,7 @@ struct problem {
     int count;
 };
 
-/* Return *share* with call *j* added. If *share* has the call, remove it instead. */
+/* Return *share* with call *j* added, or removed if *share* contains it. */
 static struct assign_share toggled(const struct problem *p, struct assign_share share, int j)
 {
     assert(0 <= j && j < p->count);
@@ -52,7 +52,7 @@ static struct assign_share toggled(const struct problem *p, struct assign_share 
     return share;
 }
 
-/* Return the penalties for assigning call *j* to car *k*: another car may claim it or stand at its floor. */
+/* Return the penalties for assigning call *j* to car *k* if another car claims the call or stands at its floor. */
 static int64_t penalty(const struct problem *p, int j, int k)
 {
     int claimed = p->calls[j].claimed, standing = p->calls[j].standing;
@@ -82,7 +82,7 @@ static void list_calls(struct problem *p, uint64_t up, uint64_t down, const stru
         }
 }
 
-/* Find the cheapest assignment of at most EXACT calls. A set of calls is a bit mask too. */
+/* Find the cheapest assignment of at most EXACT calls. A set of calls is a bit mask: bit j stands for call j. */
 static void assign_exactly(struct problem *p, int *owner)
 {
     enum { SETS = 1 << EXACT };
@@ -125,12 +125,12 @@ static void assign_exactly(struct problem *p, int *owner)
     }
 }
 
-/* An assignment of all calls, and its cost for each car. */
+/* A search: its current assignment of all calls, and the cost of each car's share without penalties. */
 struct assignment {
     struct assign_share shares[ASSIGN_MAX_CARS];
     int64_t cost[ASSIGN_MAX_CARS];
     int owner[CALLS_MAX];
-    long work_max;
+    long work_max; /* the search ends when the problem's work reaches this */
 };
 
 /* Return whether the search may do more work. */
@@ -148,8 +148,8 @@ static void set_owner(struct problem *p, struct assignment *s, int j, int k, int
     s->owner[j] = k;
 }
 
-/* Return the car whose cost call *j* raises least, except the current owner *present*. Return NO_CAR if every increase
- * is *bound* or more. *cost* gets the new cost of the car's share. */
+/* Return the car to which call *j* adds the least cost and penalty, except the current owner *present*. Return NO_CAR
+ * if every car would add *bound* or more. *cost* gets the new cost of the car's share. */
 static int cheapest(struct problem *p, const struct assignment *s, int j, int present, int64_t bound, int64_t *cost)
 {
     int found = NO_CAR;
@@ -178,7 +178,8 @@ static int nearest(const struct problem *p, int j)
     return found;
 }
 
-/* Assign each call where it costs least. If *claims* is true, assign claimed calls to the cars that claim them. */
+/* Assign one call after another where it adds the least cost. If *claims* is true, first assign the claimed calls to
+ * the cars that claim them. If the work runs out, assign the remaining calls to the nearest cars. */
 static void insert(struct problem *p, struct assignment *s, bool claims)
 {
     memset(s->shares, 0, sizeof s->shares);
@@ -242,8 +243,8 @@ static bool swap_two(struct problem *p, struct assignment *s)
     return false;
 }
 
-/* Search from one start for *work_max* steps. Return the cost of the result. If the work runs out before the start is
- * complete, return INT64_MAX. */
+/* Search from one start for about *work_max* steps at most. Return the cost of the result. If the work runs out before
+ * the start is complete, return INT64_MAX. */
 static int64_t search(struct problem *p, struct assignment *s, bool claims, long work_max)
 {
     int64_t sum = 0;

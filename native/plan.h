@@ -16,8 +16,8 @@ enum { PLAN_OBSTRUCTED = 3 };
 
 #define PLAN_RATE_SHIFT 20 /* a rate is a number of people in 2^20 ms, 17.5 minutes */
 
-/* The rates at which people come to the hall buttons, learned by the group. down[0], where no button is, is the rate of
- * people whose button is unknown. */
+/* The rates at which people come to the hall buttons, learned by the group. Floor 0 has no button down: down[0] is the
+ * rate of people whose button is unknown. */
 struct plan_rates {
     int up[ASSIGN_MAX_FLOORS];
     int down[ASSIGN_MAX_FLOORS];
@@ -32,15 +32,16 @@ struct plan_waited {
 };
 
 /* Assign the hall calls so that passengers wait as little as possible. *claims* are the last published claims of each
- * car. They and *waited* may contain calls that are not lit. The function ignores params->clear_all: a stop serves only the announced
- * direction. *work*, if not NULL, gets the number of steps of simulated cars. The rest is as in assign_reference. */
+ * car. They and *waited* may contain calls that are not lit. The function ignores has_empty_id and clear_all: a stop
+ * serves only the announced direction. *work*, if not NULL, gets the number of steps of simulated cars. The rest is as
+ * in assign_reference. */
 int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
                 const struct assign_share *claims, int n, const struct plan_rates *rates,
                 const struct plan_waited *waited, struct assign_share *out, long *work);
 
 /* Choose a floor for each free car to wait at. A free car has no cab call, an empty share and a closed door. If car k
- * is not free, targets[k] is -1. If *sparing* is true, a car moves only if the next passenger then waits a second less on
- * average. *work* also counts comparisons of arrival times. */
+ * is not free, targets[k] is -1. If *sparing* is true, a car moves only if the next passenger then waits a second less
+ * on average. *work*, if not NULL, also counts comparisons of arrival times. Return an enum assign_status. */
 int plan_park(const struct assign_params *params, const struct assign_car *cars, const struct assign_share *shares,
               int n, const struct plan_rates *rates, bool sparing, int *targets, long *work);
 

@@ -5,12 +5,12 @@
 
 enum {
     WAIT_SHIFT = 15, /* 2^WAIT_SHIFT = 2^PLAN_RATE_SHIFT * 2 / PLAN_COST */
-    END = 8,         /* the price of each ms until a car is done, without load */
-    LOADED_END = 40, /* added to it for each PLAN_LOAD of load */
+    END = 8,         /* the price of each ms until a car is done, without load, in units of 1 / PLAN_COST */
+    LOADED_END = 40, /* added to END for each PLAN_LOAD units of load */
     LOADED_MAX = 4 * PLAN_LOAD, /* a greater load adds no more */
     PATIENCE = 200,  /* people in 2^20 ms, added to every rate */
     PERMILLE = 1000,
-    GOLDEN = 382,          /* permille, a golden section; spreads the destinations of neighbouring floors */
+    GOLDEN = 382,          /* permille; a golden section, which spreads the destinations of neighbouring floors */
     JOIN_MAX_MS = 1 << 21, /* bounds the arithmetic, far beyond any real time */
 };
 
@@ -132,7 +132,7 @@ static int64_t price_end(const struct assign_params *params, int n, const struct
     return END + LOADED_END * plan_min(plan_load(params, n, rate), LOADED_MAX) / PLAN_LOAD;
 }
 
-/* Return the fraction, in permille, of the passengers going down that go to the lobby. */
+/* Return how many permille of the passengers who go down from the upper floors go to the lobby. */
 static int to_lobby(int floors, const struct plan_rates *rates)
 {
     int64_t up = 0, down = 0; /* from the upper floors */
@@ -144,7 +144,7 @@ static int to_lobby(int floors, const struct plan_rates *rates)
 }
 
 /* Return the destination of passengers who enter at *floor*, if *lobby* permille of those who go down go to the lobby.
- * If no floor is ahead, it is the neighbouring floor. */
+ * At an end floor, with no floor ahead, it is the neighbouring floor. */
 static int destination(int floor, int direction, int floors, int scenario, int lobby)
 {
     int ahead = direction == UP ? floors - 1 - floor : floor;

@@ -1,25 +1,26 @@
 /* The cost of a share, which the plan-cost assigner (plan.c) minimises.
  *
  * A simulation finds the cost: the car serves the share by the rules of motion.h, from stop to stop. The cost is the
- * sum of the waiting times, plus a price for each ms until the car is done. A car that is done sooner reaches the next
- * passenger sooner, so the price grows with the load. Parking (plan_park.c) uses the same simulation to find out when
- * busy cars pass a button.
+ * sum of the costs of all waits, plus a price for each ms until the car is done. A car that is done sooner reaches the
+ * next passenger sooner. That is worth more in heavy traffic, so the price grows with the load. Parking (plan_park.c)
+ * uses the same simulation to find out when busy cars can serve a button.
  *
  * Durations are nominal. A moving car is half way between two floors. An open door is half way through its dwell time,
  * an obstructed door at its start.
  *
  * - More passengers gather at a button while it is lit. A call served after t ms costs t + rate * t * t / 2. The rate
  *   is the learned one plus PATIENCE. So one long wait is worse than two of half the time, even where few people come.
- * - A call that has already waited for an age costs PATIENCE * age * t more. So a long wait counts from its start, as
- *   the sum of squared waits does. The nodes must agree on the ages, so they are coarse and published.
- * - Each passenger who enters presses a cab button. So each served call adds a cab call. It is at one quarter of the
- *   floors ahead in one scenario and at three quarters in the other, shifted a little from floor to floor. The cost is
- *   the sum over both scenarios.
+ * - A call with a published age costs PATIENCE * age * t more. So its wait counts from the start, as in a sum of
+ *   squared waits. The nodes must agree on the ages, so these are coarse and published.
+ * - Each passenger who enters presses a cab button. So each served call adds a cab call. The cost is the sum over two
+ *   scenarios. For a call at floor 0, the cab call is at a quarter of the floors ahead in one scenario, and at three
+ *   quarters in the other. From floor to floor, both move on by a golden section of the floors ahead and wrap around,
+ *   so that neighbouring floors have different destinations.
  *   Of the passengers who go down, many go to the lobby, which therefore counts as more than one of the floors ahead.
  *   The learned rates tell how many: between the upper floors, about as many people go up as down.
  *
- * Every constant in these three files was chosen by measurement (`elevator bench dispatch`). Results change little
- * around these values.
+ * Every constant in plan.c, plan_cost.c and plan_park.c was chosen by measurement (`elevator bench dispatch`). Results
+ * change little around these values.
  */
 #ifndef ELEVATOR_PLAN_COST_H
 #define ELEVATOR_PLAN_COST_H
@@ -48,21 +49,22 @@ struct plan_problem {
     int8_t ahead[PLAN_SCENARIOS][2][ASSIGN_MAX_FLOORS]; /* destinations of passengers who enter; down and up */
 };
 
-/* When a car can first serve each button, from *since_ms* on; down and up. */
+/* When a car can first serve each button, from *since_ms* on; down and up. The caller of plan_simulate sets since_ms,
+ * and all other times to INT64_MAX. */
 struct plan_passing {
     int64_t since_ms;
     int64_t at_ms[2][ASSIGN_MAX_FLOORS];
 };
 
-/* Check the input and set up *p*. *floors* has every floor with a hall call. Return an enum assign_status. */
+/* Check the input and set up *p*. *floors* contains every floor with a hall call. Return an enum assign_status. */
 int plan_prepare(struct plan_problem *p, const struct assign_params *params, uint64_t floors,
                  const struct assign_car *cars, int n, const struct plan_rates *rates);
 
 /* Set the ages of the calls, which plan_prepare sets to 0. */
 void plan_set_ages(struct plan_problem *p, const struct plan_waited *waited);
 
-/* Return how long a trip with one passenger takes. It has two stops. The way without the passenger and the way with the
- * passenger are each a third of the building. */
+/* Return how long a trip with one passenger takes. It includes two stops. The distance without the passenger and the
+ * distance with the passenger are each a third of the building. */
 int64_t plan_trip_ms(const struct assign_params *params);
 
 /* Return the load of each of *n* cars, in units of 1 / PLAN_LOAD, if people come to all buttons together at *rate*. */
