@@ -48,8 +48,8 @@ from elevator.core.model import (
 
 CACHE_SIZE = 16
 AGES_EVERY_MS = 5000
-"""How often a node updates which calls have waited long. Each update changes what the node publishes, so in a large
-group, an update for each call as it grows old would make all nodes decide again and again."""
+"""How often a node updates which calls have waited long. Whenever one node publishes a change, all nodes decide again.
+So in a large group, an immediate update for each call would keep all nodes busy."""
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 INTERVAL_MS, INTERVAL_SIZE = 10, 400
@@ -96,7 +96,7 @@ class Assignment:
     waited: Waited = NONE_WAITED
     """The hall calls that have waited long, as far as this node knows. Heartbeats publish them."""
     waited_at_ms: int = -NEVER_MS
-    """When `waited` was last updated, other than for calls that were served."""
+    """When `waited` was last computed. Served calls leave it at once, even between two computations."""
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
     next_at_ms: int = 0

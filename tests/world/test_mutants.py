@@ -463,7 +463,11 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "old or Wait(now_ms, NEVER_MS)",
         "(old if call.button is Button.UP else None) or Wait(now_ms, NEVER_MS)",
     ),
-    "starvation_guard_does_not_wake_the_node": (assignment.assign, "waits, due_at_ms, ", "waits, NEVER_MS, "),
+    "starvation_guard_does_not_wake_the_node": (
+        assignment.assign,
+        "waited_at_ms, due_at_ms, now_ms",
+        "waited_at_ms, NEVER_MS, now_ms",
+    ),
     "lamp_waits_for_peers_that_do_not_hear_the_node": (
         step.update_lamps,
         "in_reach(node)",
