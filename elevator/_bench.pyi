@@ -40,10 +40,10 @@ def simulate(
     rate_max: int,
     times: tuple[int, int, int, int, int, int, int],
 ) -> tuple[int, int, int, int, int, int, int, int, int, int]:
-    """Simulate passengers in virtual time, and return the fields of `struct bench_counts`.
+    """Simulate passengers in virtual time, and return the fields of struct bench_counts.
 
     *trips* contains the fields of `struct bench_trip` for each passenger, *times* those of `struct bench_times`. The
     simulation writes the waiting time and the journey time of each passenger, in ms, into *waits* and *journeys*. The
-    arrays have the type code "q". Raises ValueError for an invalid group or trip, and RuntimeError if a passenger never
-    arrives or memory runs out.
+    arrays have type "q". Raises ValueError for an invalid group or trip, and RuntimeError if the simulation does not
+    end or memory runs out.
     """

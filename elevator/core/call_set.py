@@ -69,7 +69,7 @@ def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
     """Remove the entries of *authors* that have no live dots.
 
     No call is lost, because authors with live dots are kept. But a node may return with an old replica, in which a dot
-    of a removed author is still live. Its call is then served again.
+    of a removed author is still live. That call is then served again.
     """
     gone = {author for author in authors & calls.entries.keys() if not has_live(calls, author)}
     return Calls({author: entry for author, entry in calls.entries.items() if author not in gone}) if gone else calls

@@ -102,7 +102,7 @@ class Condition:
             self._score, self._suspect_since_ms = 0, None
 
     def _end(self, now_ms: int) -> Report | None:
-        """End the fault if the samples have succeeded for long enough."""
+        """If the samples have succeeded for long enough, end the fault and return its report."""
         if self.is_failing is False or self._calm_since_ms is None:
             return None
         ends_at_ms = self._calm_since_ms + max(self.calm_ms, self.damped_ms)

@@ -229,10 +229,10 @@ class Calls:
         """The old incarnations without live presses. The newest INCARNATIONS_KEPT of each node do not count as old."""
         if len(self.entries) <= INCARNATIONS_KEPT:
             return frozenset()
-        runs: dict[int, list[Author]] = {}
+        authors_of: dict[int, list[Author]] = {}
         for author in sorted(self.entries):
-            runs.setdefault(author.id, []).append(author)
-        old = (author for authors in runs.values() for author in authors[:-INCARNATIONS_KEPT])
+            authors_of.setdefault(author.id, []).append(author)
+        old = (author for authors in authors_of.values() for author in authors[:-INCARNATIONS_KEPT])
         return {author for author in old if not self.entries[author].live}
 
 

@@ -44,7 +44,7 @@ AWAITED_MS = 1
 """Replaces COALESCE_MS for a change of the calls. It is shorter, because lamps wait for such a change. A heartbeat has
 often just been sent, because the press also sets a car in motion."""
 REPEAT_MS = 10
-"""The time from a change's first heartbeat to its second, and so on, until it was sent REPEATS times."""
+"""The interval at which a change is sent again, until it has been sent REPEATS times."""
 REPEATS = 3
 """How many heartbeats are sent early after a change. Afterwards they are due every HEARTBEAT_MS again."""
 RECENT_MS = 300

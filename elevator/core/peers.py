@@ -62,7 +62,8 @@ class Peer:
     since_ms: int
     """When the first heartbeat of this incarnation arrived."""
     agreed_at_ms: int = -NEVER_MS
-    """When the peer's digest last became equal to one of this node's two digests; -NEVER_MS if never."""
+    """When the peer's digest last became equal to one of this node's two digests (`step.match_digests`); -NEVER_MS if
+    never."""
 
 
 @frozen

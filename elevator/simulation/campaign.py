@@ -21,7 +21,7 @@ from elevator.simulation.plans import plan
 from elevator.simulation.world import World
 
 SHRINK_RUNS = 300
-"""`shrink` tries at most this many plans without some of the faults or presses."""
+"""How often `shrink` tries to leave out faults or presses, at most."""
 
 
 class Outcome(NamedTuple):

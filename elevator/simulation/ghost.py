@@ -20,7 +20,7 @@ class Ghost:
     known: Calls = Calls()
 
     def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
-        """Return the next heartbeat. It acknowledges all *known* calls; *hears* is the bit mask of heard nodes."""
+        """Return the next heartbeat. It acknowledges all *known* calls, and says that the ghost *hears* these nodes."""
         self.counter += 1
         if known != self.known:  # Equal calls stay the same object, as in decoded heartbeats.
             self.known = known

@@ -46,7 +46,7 @@ class Links:
         self.duplicated = max((each.duplicated for each in losses), default=0)
 
     def send(self, sender: int, heartbeat: Heartbeat, now_ms: int) -> None:
-        """Send one datagram to each node. The active faults may lose, delay or duplicate it."""
+        """Send *heartbeat* as a datagram to each node. The active faults may lose, delay or duplicate each datagram."""
         rng, loss, delay_ms, duplicated = self.rng, self.loss, self.delay_ms, self.duplicated
         datagram = encode(heartbeat, GROUP)
         decoded = decode(datagram, GROUP)

@@ -96,7 +96,7 @@ class Stint:
     arrival: Node | None = None
     """The node's state when the moving car reached its current floor. None if `judge_passing` has nothing to check."""
     in_service_at_ms: int = 0
-    """When the car was last in service or affected by a fault."""
+    """The last time when the car reported no fault or had a reason to report one."""
 
 
 class ObservedNode(SimulatedNode):
@@ -164,7 +164,7 @@ class ObservedTrial(Trial):
         self.network_effects = FaultEffects(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
         self.group_effects = FaultEffects(HARMFUL, AFFECTING_GROUP, GROUP_MS, GROUP_MS)
         self.effects_except_shirker = FaultEffects(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, GROUP_MS)
-        """Like `group_effects`, but a shirker affects the group only when it begins, not while it lasts."""
+        """Like `group_effects`, but a shirker affects the group only when it joins, not while it stays."""
         self.effects_except_misconfigured = FaultEffects(
             HARMFUL, AFFECTING_GROUP - set(MISCONFIGURED), GROUP_MS, GROUP_MS
         )

@@ -103,7 +103,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_details(seed: int, faults: Iterable[InjectedFault], passing_ms: int) -> Iterator[InjectedFault]:
-    """Draw the details of *faults* that their families have left open."""
+    """Draw the details that the families of *faults* have left open."""
     details, silences, freezes = (random.Random(f"{name} {seed}") for name in ("details", "silence", "pauses"))
     for fault in faults:
         match fault.kind:
@@ -162,7 +162,7 @@ def draw_traffic(rng: random.Random, seed: int, size: Size) -> PassengerFlow | N
 
 
 def draw_presses_at_ghost(ghost: InjectedFault, size: Size) -> Iterable[Press]:
-    """Draw hall calls at the floor of *ghost*. Its car seems to be there, so no other car comes until A2 lets it."""
+    """Draw hall calls at the floor of *ghost*. Its car seems to be there, so others come only when A2 requires it."""
     here = ghost.target % size.floors
     buttons = [button for button, floor in panel_buttons(size.floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, size.calm_at_ms - 1, 15_000)):

@@ -131,7 +131,7 @@ class SimulatedNode:
     # The program
 
     def start(self) -> None:
-        """Start the program with the record on the disk."""
+        """Start the program, with the record if the disk holds one that can be read."""
         trial, links, now_ms = self.trial, self.links, self.trial.now_ms
         kept = self.disk.start(now_ms)
         state = boot(self.node_id, self.floors, kept, trial.rng.randrange(1 << 32), now_ms, trial.plan.policy)

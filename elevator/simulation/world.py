@@ -84,7 +84,7 @@ class World(ObservedTrial):
         return node
 
     def wake_passengers(self, event: ElevatorChanged) -> None:
-        """Let the passengers react to lamps and doors."""
+        """Schedule a step of the passengers if a lamp or the door has changed."""
         is_seen = event.before.door is not event.after.door or event.before.lamps is not event.after.lamps
         if self.crowd is not None and is_seen:
             self.crowd_at_ms = self.now_ms
@@ -152,7 +152,7 @@ class World(ObservedTrial):
                 self.deliver()
 
     def step_crowd(self, crowd: Crowd) -> Crowd:
-        """Let the passengers react to lamps and doors, and apply the buttons that they press."""
+        """Let the passengers react to lamps and doors, and press their buttons. Return the next state of the crowd."""
         cars = [node.elevator for node in self.nodes[: self.plan.cars]]
         crowd, pressed = passengers.step(crowd, cars, self.now_ms)
         self.crowd_at_ms = max(passengers.wake_at_ms(crowd) or NEVER_MS, self.now_ms + 1)
