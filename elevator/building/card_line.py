@@ -43,7 +43,7 @@ from elevator.hardware.io_card import (
     STOP_LAMP_PIN,
     STOP_PIN,
 )
-from elevator.hardware.server_side import MESSAGE
+from elevator.hardware.server_side import MESSAGE_BYTES
 
 BYTE_US = 10 * 1_000_000 / BAUD
 """Transmission time of one byte: a start bit, eight data bits and a stop bit."""
@@ -85,7 +85,7 @@ def apply_byte(
     else:
         return card, elevator, bytes((IDENTITY if pin == IDENTITY_PIN else input_levels(elevator) >> pin & 0xFF,))
     if message:
-        elevator = protocol.answer(elevator, bytes(message).ljust(MESSAGE, b"\0"), now_ms).elevator
+        elevator = protocol.answer(elevator, bytes(message).ljust(MESSAGE_BYTES, b"\0"), now_ms).elevator
     return card, elevator, b""
 
 

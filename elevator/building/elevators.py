@@ -19,7 +19,7 @@ from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
 from elevator.core.evolve import evolve
 from elevator.core.model import Button, Buttons, Motor, bits
-from elevator.hardware.server_side import MESSAGE
+from elevator.hardware.server_side import MESSAGE_BYTES
 
 
 class EventKind(StrEnum):
@@ -208,7 +208,7 @@ def disconnect(elevator: SimulatedElevator, now_ms: int) -> SimulatedElevator:
 
 def reject_incomplete(elevator: SimulatedElevator, length: int, now_ms: int) -> tuple[SimulatedElevator, Event]:
     """Count an incomplete message of *length* bytes as a bad request. Return the new elevator and the event."""
-    return reject(elevator, [f"incomplete message ({length} of {MESSAGE} bytes)"], now_ms)
+    return reject(elevator, [f"incomplete message ({length} of {MESSAGE_BYTES} bytes)"], now_ms)
 
 
 def reject(elevator: SimulatedElevator, bad: Sequence[str], now_ms: int) -> tuple[SimulatedElevator, Event]:

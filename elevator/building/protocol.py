@@ -17,7 +17,7 @@ from elevator.building.elevators import Event, SimulatedElevator, buttons, chang
 from elevator.core.call_set import mask
 from elevator.core.evolve import evolve
 from elevator.core.model import Button, Buttons, Inputs
-from elevator.hardware.server_side import MESSAGE, motor_direction
+from elevator.hardware.server_side import MESSAGE_BYTES, motor_direction
 
 Message = tuple[int, ...]
 """The four bytes of a message: a command and its three arguments."""
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 def answer(elevator: SimulatedElevator, requests: bytes, now_ms: int) -> Answer:
     """Execute *requests*, any number of complete messages, at *now_ms*."""
-    assert len(requests) % MESSAGE == 0
+    assert len(requests) % MESSAGE_BYTES == 0
     elevator, settled = settle(elevator, now_ms)
     events = list(settled)
     floors = elevator.shaft.floors

@@ -2,11 +2,11 @@
 
 - panel_client.py is the client of a panel, for both protocols and without I/O. It decodes the reply to a *sweep*, a
   request for all inputs, and encodes changed outputs. panel_outputs.py computes which outputs to change.
-- elevator_server.py has the codec of the elevator server, and the connection to it.
-- io_card.py is the codec of the card, card_client.py identifies and resynchronises it, and card_port.py is the
-  connection to it.
+- elevator_server.py contains the codec of the elevator server, and the connection to it.
+- io_card.py is the codec of the card, card_client.py identifies the card and resynchronises with it, and card_port.py
+  is the connection to it.
 - server_side.py splits a stream into messages, for programs that act as an elevator server.
 
-Imports core. Neither connection blocks. Each keeps one sweep outstanding and writes only changed outputs. A sweep of
-the card also repeats outputs, because other programs may change them. The course defines both protocols.
+Imports core. Neither connection blocks. Each has at most one sweep outstanding and writes only changed outputs. A sweep
+of the card also repeats some outputs, because other programs may change them. The course defines both protocols.
 """

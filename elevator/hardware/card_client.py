@@ -1,15 +1,16 @@
 """The client of the I/O card, without I/O: identification, sweeps and resynchronisation.
 
 1. The device on a port that was just opened may not be the card. So the client first requests the device's identity, up
-   to TRIES times: a card may miss the first requests. Then it sweeps: it reads all inputs again and again.
-2. If the reply to a sweep takes longer than LATE_MS or is malformed, or if bytes arrive unasked, another program may be
-   using the card. The client halts the motor: it writes HALT at once, and every SWEEP_MS until it sweeps again. During
-   a halt, snapshots are marked `halted` and commands are ignored.
-3. If nothing of the reply has arrived, the client waits for it until LOST_MS after the sweep. If it arrives complete in
-   that time, no byte was lost: the reply becomes a snapshot and ends the halt.
+   to TRIES times, because a card may miss the first requests. Then it sweeps: it reads all inputs again and again. If
+   the first sweep gets no valid reply, the client raises CardLost.
+2. If a later reply takes longer than LATE_MS or is malformed, or if bytes arrive unasked, another program may be using
+   the card. The client halts the motor: it writes HALT at once, and every SWEEP_MS until it sweeps again. During a
+   halt, snapshots are marked `halted` and commands are ignored.
+3. If nothing of the reply has arrived, the client waits for it until LOST_MS after the sweep. If exactly the reply
+   arrives in that time, no byte was lost: the reply becomes a snapshot and ends the halt.
 4. Otherwise the client resynchronises: it requests the card's identity until the card sends nothing else and is then
-   quiet for QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends
-   the halt.
+   quiet for QUIET_MS, or for ASK_MS if some requests were not answered. Then it writes all outputs again, with the
+   motor stopped, and sweeps. The first valid reply ends the halt.
 5. If no valid reply ends the halt within TIMEOUT_MS - LATE_MS, the client raises CardLost.
 """
 
@@ -57,7 +58,7 @@ HALTED = frozenset((CardPhase.RESYNCHRONISING, CardPhase.RESUMING))
 
 @define(eq=False)
 class Identification:
-    """The outstanding requests for the card's identity, and the bytes received since the first one."""
+    """The requests for the device's identity, and the bytes received since the client last discarded all bytes."""
 
     request_at_ms: int
     """When to request the identity next."""
@@ -76,11 +77,14 @@ class Identification:
 
     @property
     def is_answered(self) -> bool:
-        """True if the device has answered with IDENTITY and has sent no other byte."""
+        """True if the device has answered with IDENTITY, and `received` contains no other byte."""
         return bool(self.requests and self.received) and self.is_clean
 
     def request(self, now_ms: int) -> bytes:
-        """Return the next request. If any received byte is not IDENTITY, first discard all of them."""
+        """Return the next request, which begins with HALT.
+
+        Before the first request, and if any received byte is not IDENTITY, discard all received bytes.
+        """
         if not self.is_clean or not self.requests:
             self.requests, self.received = 0, b""
         self.requests += 1
@@ -102,7 +106,7 @@ class CardClient:
     phase: CardPhase = field(default=CardPhase.CLOSED, init=False)
     outgoing: bytes = field(default=b"", init=False)
     halts: int = field(default=0, init=False)
-    """How often the client has halted the motor."""
+    """How often the client has halted the motor. A halt that begins before the last one has ended counts, too."""
     why_halted: str = field(default="", init=False)
     """The reason for the last halt, for the log."""
     _identification: Identification = field(factory=lambda: Identification(0), init=False)
@@ -194,9 +198,9 @@ class CardClient:
                 assert_never(self.phase)
 
     def write(self, outputs: Outputs) -> bool:
-        """Send the outputs that have changed; return whether there were any.
+        """Add the outputs that have changed to `outgoing`; return whether there were any.
 
-        Send nothing before the first reply or during a halt.
+        Before the first reply and during a halt, ignore *outputs* and return False.
         """
         message = self.panel.write(outputs) if self.phase is CardPhase.IN_STEP else b""
         self.outgoing += message
@@ -205,12 +209,12 @@ class CardClient:
     def last_message(self) -> bytes:
         """Return the bytes to write before closing the port.
 
-        If the device has identified itself as the card, they stop the motor and switch off all lamps.
+        If the device has identified itself as the card, they stop the motor, close the door and switch off all lamps.
         """
         return self.outgoing + (HALT + self._codec.changes(self.panel.sent, Outputs()) if self.is_card else b"")
 
     def _sweep(self, now_ms: int) -> None:
-        """Sweep if the next sweep is due. Handle a reply that is overdue."""
+        """Sweep if the next sweep is due. If a reply is overdue, halt the motor or raise CardLost."""
         asked_at_ms = self.panel.asked_at_ms
         if asked_at_ms is None:
             if now_ms >= self._next_at_ms:
@@ -247,7 +251,7 @@ class CardClient:
 
     def _halt(self, now_ms: int, why: str, request_at_ms: int) -> None:
         """Stop the motor and resynchronise: request the identity from *request_at_ms* on."""
-        self.outgoing = HALT  # Drops the rest of a partly written message: after HALT, the card would misread it.
+        self.outgoing = HALT  # Drops the rest of a partly written message: the card would misread it after HALT.
         self.panel.halt()
         if self.phase not in HALTED:
             self._give_up_at_ms = now_ms + TIMEOUT_MS - LATE_MS
@@ -259,7 +263,10 @@ class CardClient:
         self._identify(now_ms)
 
     def _identify(self, now_ms: int) -> None:
-        """Start to sweep if the card has sent only IDENTITY and is quiet; otherwise request the identity when due."""
+        """Start to sweep if the device has sent only IDENTITY and is quiet; otherwise request the identity when due.
+
+        During a halt, also write HALT when due. Raise CardLost if the identification has taken too long.
+        """
         identification, is_halted = self._identification, self.phase in HALTED
         identification.has_strange_bytes |= not identification.is_clean
         is_answered, quiet_ms = identification.is_answered, ASK_MS
@@ -281,7 +288,10 @@ class CardClient:
             self._next_at_ms = min(self._next_at_ms, self._halt_at_ms)
 
     def _read_late_reply(self, now_ms: int) -> None:
-        """Decode the late reply to the last sweep, if it is complete and no other byte preceded it."""
+        """Decode the late reply to the last sweep, if it is complete and no other byte preceded it.
+
+        If no other byte followed either, and the identity was not requested meanwhile, start to sweep.
+        """
         identification, size = self._identification, self._codec.reply_size
         if self.panel.asked_at_ms is None or len(identification.received) < size:
             return

@@ -1,4 +1,4 @@
-"""The connection to the lab's I/O card, on a serial port. It has the same interface as elevator_server.py.
+"""The connection to the lab's I/O card, on a serial port. Its interface includes that of `ElevatorServer`.
 
 card_client.py decides what to send and decodes replies. This module handles what is peculiar to a serial line:
 
@@ -6,8 +6,8 @@ card_client.py decides what to send and decodes replies. This module handles wha
    except those of root. ModemManager runs as root, so a udev rule must stop it (see `elevator doctor`). A lock (flock)
    excludes a second controller run by root. The lab's elevator server takes no lock, so it must not run at the same
    time.
-2. Unlike an elevator server, the card keeps executing its last command when this program dies. So while the port is
-   open, the supervisor holds a copy of the descriptor. It writes HALT to this copy when the worker is gone.
+2. Unlike an elevator server, the card keeps executing its last command when this program dies. So while a card is
+   connected, the supervisor holds a copy of the descriptor. It writes HALT to this copy when the worker is gone.
 3. Another program may change the line's settings, even its bit rate. So `CardPort` sets them again at every halt.
 4. HUPCL is cleared, because a hang-up when the port closes would restart the card.
 """
@@ -44,7 +44,10 @@ LISTED_MAX = 8
 
 
 def find_port(where: str) -> str:
-    """Return *where*; if it is AUTO, the path of the only card. Raise OSError if there is no card or more than one."""
+    """Return *where* or, if it is AUTO, the path of the only card.
+
+    With AUTO, raise OSError if there is no card or more than one.
+    """
     if where != AUTO:
         return where
     cards = sorted(BY_ID.glob(CARD))
@@ -96,9 +99,9 @@ class CardPort:
     """The connection to one card. It reopens the serial port whenever the card is lost, and never blocks.
 
     *where* is the path of the serial port, or AUTO. *hold* gives the supervisor a copy of the descriptor, so that the
-    supervisor can stop the motor. It gets the descriptor once a card has identified itself, and None before the
-    descriptor is closed. The card is swept every *sweep_ms*, but at least every SWEEP_MS, because a motor command from
-    another program lasts until the next sweep. With *has_tachometer*, each sweep reads the tachometer.
+    supervisor can stop the motor. It is called with the descriptor once a card has identified itself, and with None
+    before the descriptor is closed. The card is swept every *sweep_ms*, but at least every SWEEP_MS, because a motor
+    command from another program lasts until the next sweep. With *has_tachometer*, each sweep reads the tachometer.
 
     The caller logs the lines in `news`, oldest first, and removes them.
     """
@@ -140,7 +143,6 @@ class CardPort:
 
     @property
     def halts(self) -> int:
-        """How often the client has halted the motor."""
         return self.client.halts
 
     def sockets(self) -> tuple[list[int], list[int]]:
@@ -163,7 +165,10 @@ class CardPort:
         return self.client.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Receive if the port is *readable*. Then do what is due: open, identify the card, sweep, or close."""
+        """Receive if the port is *readable* or a reply is late. Then do what is due: open, identify, sweep, or close.
+
+        If the motor was halted, also restore the settings of the line.
+        """
         try:
             if self._port is not None:
                 self._exchange(self._port, now_ms, readable)
@@ -181,7 +186,7 @@ class CardPort:
                 self._flush()
 
     def stop(self) -> None:
-        """Stop the motor, switch off the lamps and close the port."""
+        """Stop the motor, close the door, switch off the lamps and close the port."""
         if self._port is not None:
             self._close(self._port, self.client.last_message())
 

@@ -2,7 +2,7 @@
 
 panel_client.py decides what to send and decodes replies. This module handles what is peculiar to the lab's servers:
 
-1. They treat a short read as a complete message, so each send contains only complete messages.
+1. They treat a short read as a complete message, so messages are sent whole, unless the kernel's buffer is full.
 2. They delay small segments and acknowledgements, as TCP does by default. So TCP_NODELAY is set once, and
    TCP_QUICKACK after every receive. A sweep then takes a fraction of a millisecond instead of 44 ms.
 3. They serve one client at a time. So the first reply on a TCP connection may take up to FIRST_REPLY_TIMEOUT_MS.
@@ -29,14 +29,15 @@ from elevator.hardware.panel_client import (
 from elevator.hardware.panel_outputs import lamp_changes, needs_door_command, panel_buttons
 
 FIRST_REPLY_TIMEOUT_MS = 5000
-"""How long the first reply on a connection may take. The server may still be serving another client."""
+"""How long a connection may take to be established, and then how long its first reply may take. The server may still be
+serving another client."""
 
 IDLE_SWEEP_MS = 25
-"""The time between two sweeps while a car rests with its door closed and no lamp is lit for its floor. This saves CPU
-time, because a wake of the process costs more than its work. A press lasts 200 ms, so none is missed (L5)."""
+"""The time between two sweeps while a car rests with its door closed and no button lamp of its floor is lit. This saves
+CPU time, because waking the process costs more than a sweep. A press lasts 200 ms, so none is missed (L5)."""
 EARLY = 5
 """If the process wakes for another reason, it sends the next sweep up to 1 / EARLY of the interval early. So every
-second sweep of an idle node shares the wake of a heartbeat."""
+second sweep of an idle node needs no wake-up of its own: the node is awake for its heartbeat."""
 
 MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
 
@@ -123,7 +124,7 @@ class ElevatorServer:
         self._next_at_ms = 0
         """When to connect or, once connected, to send the next sweep."""
         self._early_at_ms = 0
-        """When a wake for another reason may send the next sweep."""
+        """When to send the next sweep if the process is awake for another reason."""
         self._give_up_at_ms = 0
 
     def sockets(self) -> tuple[list[socket.socket], list[socket.socket]]:
@@ -168,7 +169,10 @@ class ElevatorServer:
                 self._flush()
 
     def stop(self) -> None:
-        """Stop the motor and disconnect. Most servers also stop the motor when a client disconnects."""
+        """Stop the motor and disconnect. Most servers also stop the motor when a client disconnects.
+
+        A server that has not answered on this connection gets no command.
+        """
         if self._socket is None:
             return
         if self.panel.has_answered:

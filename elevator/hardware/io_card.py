@@ -2,8 +2,8 @@
 
 1. A command is one byte: an operation in the top two bits and a pin in the low six. Only a PWM write has a second byte,
    the speed of the motor. The card answers only reads, with one byte that does not say which read it answers.
-2. A sweep begins and ends with a read of the card's identity. So each valid reply proves that the device is still the
-   card, and that no byte was lost or added. The byte after the first identity cannot equal the identity, because
+2. Before and after the inputs, a sweep reads the card's identity. So each valid reply proves that the device is still
+   the card, and that no byte was lost or added. The byte after the first identity cannot equal the identity, because
    that value would report the car at two floors.
 3. A message that starts the motor first stops it, then sets its direction, then its speed.
 4. Other programs may write to the port. ModemManager sends "AT" and a carriage return. The carriage return, 13, starts
@@ -26,9 +26,10 @@ SPEED = 255
 
 LOW, HIGH, READ, WIDE = 0x00, 0x40, 0x80, 0xC0
 """The operations: set a pin low, set it high, read it, or read eight pins (a wide read). Bit 0 of the reply to a wide
-read is the pin in the command."""
+read is the pin in the command, bit 1 the next pin, and so on."""
 PWM_PIN, DIRECTION_PIN, TACHOMETER_PIN, IDENTITY_PIN = 13, 36, 62, 63
-"""A write to the PWM pin is followed by a value, 0..255. A high direction pin means down."""
+"""LOW + PWM_PIN is followed by the motor's speed, 0..255. A high direction pin means down. A wide read of
+TACHOMETER_PIN or IDENTITY_PIN returns the tachometer value or the identity instead of pins."""
 IDENTITY = 0xA2
 INDICATOR_PINS = (22, 23)
 """The floor indicator, low bit first."""
@@ -125,7 +126,7 @@ def sweeps(sent: Outputs | None, speed: int, reads: bytes = SWEEP) -> tuple[byte
 
 
 def motor_command(motor: Motor, speed: int) -> bytes:
-    """Return the bytes for the command *motor*. They always stop the motor first."""
+    """Return the bytes for the command *motor*. They always stop the motor first. *speed* is 1..255."""
     if motor is Motor.STOP:
         return HALT
     return HALT + start_motor(motor, speed)

@@ -1,4 +1,4 @@
-"""The client of a panel, for any protocol, without I/O and clocks: bytes and times in, bytes out.
+"""The client of a panel, for any protocol, without I/O or clocks: bytes and times in, bytes out.
 
 1. A reply does not say which request it answers. So one *sweep* requests all inputs, and at most one sweep is
    outstanding. The complete reply to a sweep is one snapshot.
@@ -53,7 +53,7 @@ class Codec(Protocol):
         """Length of the reply to a sweep, in bytes."""
 
     def sweeps(self, sent: Outputs | None) -> Sequence[bytes]:
-        """Return the sweeps to write in rotation to a panel with the outputs *sent*."""
+        """Return the sweeps to write in rotation to a panel with the outputs *sent* (None if unknown)."""
 
     def snapshot(self, reply: bytes) -> Inputs | None:
         """Decode a *reply* of `reply_size` bytes; return None if the reply is malformed."""
@@ -118,7 +118,7 @@ class PanelClient:
         self.newest, self.newest_reply, self.fresh_until_ms = None, b"", 0
 
     def ask(self, now_ms: int) -> bytes:
-        """Return the next sweep to write. No other sweep may be outstanding."""
+        """Return the next sweep to write, which is then outstanding. No other sweep may be."""
         assert self.asked_at_ms is None
         self.asked_at_ms = now_ms
         self._to_confirm = confirmation(self.sent)
@@ -144,7 +144,10 @@ class PanelClient:
         return self.read(reply, now_ms)
 
     def read(self, reply: bytes, now_ms: int) -> Receipt:
-        """Decode the complete *reply* to the outstanding sweep. If it is malformed, the sweep remains outstanding."""
+        """Decode the complete *reply* to the outstanding sweep. If it is malformed, the sweep remains outstanding.
+
+        A valid reply becomes the newest snapshot unless it is stale.
+        """
         assert self.asked_at_ms is not None
         newest, confirmed = self.newest, self._to_confirm
         if newest is None or newest.halted or reply != self.newest_reply or confirmed != newest.confirmed:
@@ -164,9 +167,9 @@ class PanelClient:
         return Receipt.ANSWERED
 
     def write(self, outputs: Outputs) -> bytes:
-        """Return the message that changes the panel's outputs to *outputs*.
+        """Return the message that changes the panel's outputs to *outputs*, and count it as sent.
 
-        It is empty if they are the outputs already sent, or if the panel has not answered on this connection yet.
+        It is empty if nothing must change, or if the panel has not answered on this connection yet.
         """
         if not self.has_answered or outputs == self.sent:
             return b""
@@ -185,7 +188,7 @@ class PanelClient:
             self.newest = evolve(self.newest, halted=True)
 
     def rewrite(self) -> bytes:
-        """Return the message that sends all current outputs again; empty if none were sent yet."""
+        """Return the message that sends all outputs in `sent` again; empty if they are unknown."""
         return b"" if self.sent is None else self.codec.changes(None, self.sent)
 
     def _is_stale(self, asked_at_ms: int, now_ms: int) -> bool:

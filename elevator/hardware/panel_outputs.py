@@ -8,7 +8,7 @@ from elevator.core.model import EVERY_BUTTON, Button, Buttons, Outputs
 
 
 def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
-    """Yield the buttons of a panel. The top floor has no up button, and the lowest floor has no down button."""
+    """Yield each button of a panel and its floor. The top floor has no up button, and the lowest has no down button."""
     yield from ((Button.UP, floor) for floor in range(floors - 1))
     yield from ((Button.DOWN, floor) for floor in range(1, floors))
     yield from ((Button.CAB, floor) for floor in range(floors))
@@ -22,7 +22,8 @@ def needs_door_command(sent: Outputs | None, wanted: Outputs) -> bool:
 def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
     """Return the outputs of a panel after the message that changes it from *sent* to *wanted*.
 
-    That message leaves the lamps in *wanted.unsure* unchanged. *sent* is None if the previous outputs are unknown.
+    That message leaves the lamps in *wanted.unsure* unchanged. *sent* is None if the previous outputs are unknown. In
+    the result, `unsure` is the set of lamps whose state is unknown.
     """
     if wanted.door is not None and wanted.unsure == Buttons():
         return wanted
@@ -37,7 +38,7 @@ def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
 
 
 def lamp_changes(old: Outputs, wanted: Outputs, floors: int) -> Iterator[tuple[Button, int, bool]]:
-    """Yield the button, the floor and the new state of each lamp to switch."""
+    """Yield the button, the floor and the new state of each lamp to switch, or to set because its state is unknown."""
     if (old.lamps, old.unsure) == (wanted.lamps, wanted.unsure):
         return
     for button, floor in panel_buttons(floors):

@@ -7,7 +7,7 @@ next piece does not arrive within PIECE_MS.
 
 from elevator.core.model import Motor
 
-MESSAGE = 4
+MESSAGE_BYTES = 4
 """Length of a request and of a reply, in bytes."""
 PIECE_MS = 100
 
@@ -25,7 +25,7 @@ class MessageReader:
 
     def peek(self) -> bytes:
         """Return the first complete message without removing it; empty if there is none."""
-        return self._received[:MESSAGE] if len(self._received) >= MESSAGE else b""
+        return self._received[:MESSAGE_BYTES] if len(self._received) >= MESSAGE_BYTES else b""
 
     def pop(self) -> bytes:
         """Remove and return the first complete message; empty if there is none."""
@@ -35,13 +35,13 @@ class MessageReader:
 
     def pop_all(self) -> bytes:
         """Remove and return all complete messages."""
-        end = len(self._received) - len(self._received) % MESSAGE
+        end = len(self._received) - len(self._received) % MESSAGE_BYTES
         messages, self._received = self._received[:end], self._received[end:]
         return messages
 
     def expires_at_ms(self) -> int | None:
         """Return when an incomplete message expires; None if there is none, or if complete messages precede it."""
-        return self._received_at_ms + PIECE_MS if 0 < len(self._received) < MESSAGE else None
+        return self._received_at_ms + PIECE_MS if 0 < len(self._received) < MESSAGE_BYTES else None
 
     def expire(self, now_ms: int) -> int:
         """Drop an incomplete message that has expired by *now_ms*. Return the number of bytes dropped.

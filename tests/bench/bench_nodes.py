@@ -26,7 +26,7 @@ from lab import Lab, lab
 from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow, tally
 from elevator.hardware.elevator_server import SENSOR
-from elevator.hardware.server_side import MESSAGE
+from elevator.hardware.server_side import MESSAGE_BYTES
 
 SIZES = {3: 4, 16: 32}
 """The number of floors for each number of cars."""
@@ -156,8 +156,8 @@ def forward(listener: socket.socket, server_port: int, control: socket.socket) -
                 return
             server.sendall(received)
             rest += received
-            whole = len(rest) // MESSAGE * MESSAGE
-            if SENSOR in rest[:whole:MESSAGE]:
+            whole = len(rest) // MESSAGE_BYTES * MESSAGE_BYTES
+            if SENSOR in rest[:whole:MESSAGE_BYTES]:
                 now_s = time.monotonic()
                 swept_s, gap_s = now_s, max(gap_s, now_s - swept_s)
             rest = rest[whole:]

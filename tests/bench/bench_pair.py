@@ -33,7 +33,7 @@ from lab import Lab, lab
 from elevator.core.model import Button
 from elevator.hardware.elevator_server import LAMP, PRESSED, SENSOR
 from elevator.hardware.panel_outputs import panel_buttons
-from elevator.hardware.server_side import MESSAGE
+from elevator.hardware.server_side import MESSAGE_BYTES
 
 FLOORS = 64
 PRESS_MS, EVERY_MS = 200, 100
@@ -91,11 +91,11 @@ class Panel:
                 self.first_messages_ms.append(now_ms())
                 is_first = False
             rest += received
-            whole = len(rest) // MESSAGE * MESSAGE
+            whole = len(rest) // MESSAGE_BYTES * MESSAGE_BYTES
             pressed = self.pressed()
             replies = b""
-            for at in range(0, whole, MESSAGE):
-                kind, first, second, value = rest[at : at + MESSAGE]
+            for at in range(0, whole, MESSAGE_BYTES):
+                kind, first, second, value = rest[at : at + MESSAGE_BYTES]
                 if kind == LAMP:
                     (self.lit.add if value else self.lit.discard)((first, second))
                 elif kind == PRESSED:

@@ -53,7 +53,7 @@ from elevator.hardware.card_port import CardPort
 from elevator.hardware.elevator_server import ElevatorServer
 from elevator.hardware.io_card import FLOORS as CARD_FLOORS
 from elevator.hardware.io_card import IDENTITY, SWEEP, changes
-from elevator.hardware.server_side import MESSAGE
+from elevator.hardware.server_side import MESSAGE_BYTES
 from elevator.net.admission import Admission, is_probe
 from elevator.net.fair_queue import ADDRESS_CAPACITY, CAPACITY, FairQueue
 from elevator.net.seal import NO_KEY, seal
@@ -416,7 +416,7 @@ def simulator(data: bytes) -> bool:
         served = opened.servers[0]
         json.dumps([operations.state(opened, 0), opened.history.since(0)])
         replies = served.unsent
-        assert len(replies) % MESSAGE == 0
+        assert len(replies) % MESSAGE_BYTES == 0
         assert not served.reader.peek()
         assert server.snapshot(replies, FLOORS) is None or len(replies) == len(server.sweep(FLOORS))
     return bool(replies)

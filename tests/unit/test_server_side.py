@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator.core.model import Motor
-from elevator.hardware.server_side import MESSAGE, PIECE_MS, MessageReader, motor_direction
+from elevator.hardware.server_side import MESSAGE_BYTES, PIECE_MS, MessageReader, motor_direction
 
 A, B = bytes((6, 2, 3, 0)), bytes((1, 255, 0, 0))
 
@@ -86,14 +86,14 @@ def test_messages_after_a_pause_are_always_read(arrivals: list[tuple[int, bytes]
         stream.append((now_ms, chunk))
     messages = read(*stream, (now_ms + 101, A + B))
     assert messages.endswith(A + B)
-    assert len(messages) % MESSAGE == 0
+    assert len(messages) % MESSAGE_BYTES == 0
 
 
 @given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=5))
 def test_pieces_that_arrive_together_form_one_stream(data: bytes, cuts: list[int]) -> None:
     ends = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
     pieces = [(start, data[start:end]) for start, end in pairwise(ends)]
-    assert read(*pieces) == data[: len(data) - len(data) % MESSAGE]
+    assert read(*pieces) == data[: len(data) - len(data) % MESSAGE_BYTES]
 
 
 def test_motor_byte_is_signed() -> None:
