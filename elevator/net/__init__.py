@@ -2,7 +2,7 @@
 
 - wire.py encodes and decodes heartbeats. No other module knows the format.
 - seal.py authenticates datagrams with the group's key.
-- broadcast.py is the UDP port, and the only module here that opens sockets.
+- broadcast.py sends and receives datagrams. It is the only module here that opens sockets.
 
 Received datagrams wait in fair_queue.py, so that one address cannot starve the others. Then admission.py drops the
 datagrams that are forged, malformed, old or from another group. The rest reach the core as heartbeats.

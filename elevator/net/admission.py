@@ -46,7 +46,10 @@ class Admission:
         return heartbeat if heartbeat is not None and self.note_new(heartbeat) else None
 
     def read(self, sealed: bytes) -> Heartbeat | None:
-        """Return the heartbeat in a datagram, new or old; None if the datagram is invalid or from another group."""
+        """Return the heartbeat in a datagram, new or old.
+
+        If the datagram is invalid or from another group, count it and return None. Probes are not counted.
+        """
         if is_probe(sealed):
             return None
         try:
@@ -60,7 +63,7 @@ class Admission:
         return heartbeat
 
     def note_new(self, heartbeat: Heartbeat) -> bool:
-        """Return whether *heartbeat* is new, and remember it."""
+        """Return whether *heartbeat* is new. Remember it if so, and count it if it was replayed."""
         newest = self._newest.pop(heartbeat.sender, heartbeat.sequence - 1)
         is_new = heartbeat.sequence > newest
         if newest - heartbeat.sequence > REORDER_MAX:

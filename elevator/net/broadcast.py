@@ -1,8 +1,8 @@
-"""The UDP broadcast port: sends heartbeats to all nodes of the group and receives those of other nodes.
+"""The broadcast socket: sends heartbeats to all nodes of the group and receives those of other nodes.
 
-By default it broadcasts on every network interface. It can also send to a single broadcast address, or to a multicast
-group on every interface. The kernel's defaults suit multicast: a datagram has TTL 1, so routers do not forward it, and
-other programs on the sending machine receive it too (ip(7)).
+By default, heartbeats are sent on every network interface. They can also be sent to a single broadcast address, or to a
+multicast group on every interface. The kernel's defaults suit multicast: a datagram has TTL 1, so routers do not
+forward it, and other programs on the sending machine receive it too (ip(7)).
 """
 
 import fcntl
@@ -35,15 +35,15 @@ REFRESH_MS, REFRESH_OFFLINE_MS = 1000, 100
 SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IFF_MULTICAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 0x1000, 8
 """Linux constants that Python's socket module lacks; see netdevice(7) and ip(7)."""
 READ_NS = 3_000_000
-"""The limit on CPU time for decoding datagrams in one turn, so that a flood does not delay the car. A limit on elapsed
-time would leave too little CPU time on a busy machine."""
+"""The limit on CPU time for decoding datagrams in one `receive`, so that a flood does not delay the car. A limit on
+elapsed time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
-"""The port measures the rate of datagrams over about this time."""
+"""The time over which datagrams are counted, approximately."""
 FREE, REST_MAX_MS = 10, 25
-"""A wake of the process costs more than a datagram, so the port rests after each `receive`: not at all after up to FREE
-datagrams in RATE_MS, as in a small group, and 1 ms longer for each further one, up to REST_MAX_MS. After half of the
-rest, a wake for the panel reads the datagrams too. An idle node has such a wake every REST_MAX_MS, so it needs no other
-wakes for the datagrams of a large group."""
+"""Waking the process costs more than reading a datagram. So after each `receive`, the socket *rests*: the node does not
+wait for datagrams. The rest lasts 1 ms for each datagram in RATE_MS beyond FREE, at most REST_MAX_MS. So there is no
+rest in a small group. If the process is awake for another reason, half of the rest is enough. An idle node wakes for
+its panel every REST_MAX_MS. So even in a large group, it needs no other wakes for datagrams."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
@@ -51,11 +51,12 @@ RECEIVE_BYTES = 1 << 20
 
 
 class Broadcast:
-    """The UDP broadcast port.
+    """The broadcast socket of a node.
 
-    Without a configured address, each heartbeat is sent on every interface that has an address. A plain broadcast to
-    255.255.255.255 would need a default route, which a lab network without a router lacks. Nodes on the same machine
-    receive the heartbeats too. Without a network, heartbeats are sent on the loopback interface instead.
+    Without a configured address, each heartbeat is sent on every interface that is up and has an address. A plain
+    broadcast to 255.255.255.255 would need a default route, which a lab network without a router lacks. Nodes on the
+    same machine receive the heartbeats too. If a heartbeat can be sent on no interface, it is sent on the loopback
+    interface instead.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Broadcast:
         self._interfaces = Interfaces(self.socket, address)
 
     def send(self, heartbeat: Heartbeat) -> None:
-        """Broadcast *heartbeat*. Without a network, only other nodes on this machine receive it."""
+        """Broadcast *heartbeat*, and log the interfaces that begin or cease to fail."""
         now_ms = self._clock_ms()
         if now_ms >= self._refresh_at_ms:
             self._refresh_at_ms = now_ms + (REFRESH_OFFLINE_MS if self._is_offline else REFRESH_MS)
@@ -108,7 +109,7 @@ class Broadcast:
         self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
-        """Log the routes that begin or cease to fail. *failures* has the error of each route; "" if sending worked."""
+        """Log the routes that begin or cease to fail. *failures* maps the name of each route to its error, or to ""."""
         begun = []
         for name in sorted(failures.keys() | self._sending.keys()):
             condition = self._sending.setdefault(name, Condition(False, SEND_FAILS_MS, SEND_WORKS_MS, False))
@@ -159,7 +160,7 @@ class Broadcast:
         return {**dropped, "dropped a datagram: queue full": self._queue.dropped}
 
     def sockets(self, now_ms: int) -> list[socket.socket]:
-        """Return the sockets to watch for reading; none while the port rests."""
+        """Return the sockets to watch for reading; none during a rest."""
         return [] if now_ms < self._received_at_ms + self._rest_ms else [self.socket]
 
     def wake_at_ms(self) -> int:
@@ -167,9 +168,10 @@ class Broadcast:
         return self._received_at_ms + self._rest_ms if self._rest_ms or self._queue else NEVER_MS
 
     def receive(self, now_ms: int, readable: bool = True) -> tuple[Heartbeat, ...]:
-        """Return heartbeats of other nodes if the socket is *readable*, or if the port has rested for long enough.
+        """Read and decode datagrams; return the new heartbeats of other nodes.
 
-        Stop after READ_NS; the remaining datagrams wait for the next call.
+        Do nothing in the first half of a rest. Without a rest, do nothing unless the socket is *readable* or datagrams
+        of an earlier call remain. Stop after READ_NS; the remaining datagrams wait for the next call.
         """
         if self._rest_ms or self._queue:
             if now_ms < self._received_at_ms + self._rest_ms // 2:
@@ -190,7 +192,10 @@ class Broadcast:
         return tuple(heartbeats)
 
     def _fetch(self) -> int:
-        """Move up to CAPACITY datagrams from the socket to the queue; return how many were read."""
+        """Read up to CAPACITY datagrams and queue those of other nodes.
+
+        Return how many were read, including this node's own.
+        """
         for count in range(CAPACITY):
             try:
                 datagram, (address, _) = self.socket.recvfrom(DATAGRAM_BYTES + 1)
@@ -230,22 +235,22 @@ class Route(NamedTuple):
 
 
 class Interfaces:
-    """The network interfaces of a port, as routes.
+    """The routes on which a socket broadcasts: one per network interface, or a single one to a plain broadcast address.
 
-    If the address of the port is a multicast group, the port joins the group on every interface.
+    If *address* is a multicast group, the socket joins it on every interface.
     """
 
     def __init__(self, opened: socket.socket, address: str | None) -> None:
         self.routes: list[Route] = []
         self.not_joined: dict[str, str] = {}
-        """The error of each interface on which the port could not join the multicast group."""
+        """The error of each interface on which the socket could not join the multicast group, by name."""
         self._socket = opened
         self._address = address
         self._joined: set[int] = set()
-        """The indexes of the interfaces on which the port is a member."""
+        """The indexes of the interfaces on which the socket is a member of the multicast group."""
 
     def refresh(self) -> None:
-        """List the interfaces. Join or leave the multicast group on those that have changed.
+        """Update `routes`. Join the multicast group on new interfaces, and leave it on those that are gone.
 
         Raise OSError if the kernel's lists cannot be read.
         """

@@ -1,6 +1,6 @@
 """The main loop of a node, and the only place where a running node waits.
 
-One select waits for the elevator, the broadcast port, the recorder, the supervisor, a signal and the next deadline. The
+One select waits for the elevator, the broadcast socket, the recorder, the supervisor, a signal and the next deadline. The
 loop then reads everything that has arrived and takes one turn. It skips the turn if no deadline is due and nothing is
 new. An unchanged panel snapshot remains the same object, so comparing identities shows whether it is new.
 """
