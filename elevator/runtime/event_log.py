@@ -2,8 +2,11 @@
 
 The function `events` yields all events of a turn. `EventLog.events` yields them with flap damping (log_damping.py).
 
-At level info, a node logs its calls, and when its car or a peer becomes available. A car that goes out of service and a
-peer that times out are warnings. Movements of the car are logged at level debug.
+At level info, a node logs calls, and when its car or a peer becomes available. A car that goes out of service and a
+peer that times out are warnings. Actions of the car are logged at level debug.
+
+A node that ends on request first broadcasts that its panel is lost (loop.py), and its peers reassign its hall calls. So
+if a peer without a panel falls silent, that is neither a warning nor logged as a timeout.
 """
 
 import logging
@@ -32,8 +35,8 @@ def events(before: Node, after: Node) -> Iterator[LoggedEvent]:
     yield from call_events(before, after)
     was, now = hears(before), hears(after)
     if was != now:
-        yield from (peer_event(id, is_alive=True) for id in bits(now & ~was))
-        yield from (peer_event(id, is_alive=False) for id in bits(was & ~now))
+        yield from (peer_event(after, id, is_alive=True) for id in bits(now & ~was))
+        yield from (peer_event(after, id, is_alive=False) for id in bits(was & ~now))
     old, new = before.drive, after.drive
     if new is not old:
         if new.fault is not old.fault:
@@ -83,7 +86,7 @@ class EventLog:
             condition, is_silent = self._peers.setdefault(id, Condition(is_failing=None)), not heard >> id & 1
             report = condition.feed(after.now_ms, is_silent)
             if report is not None:
-                yield peer_event(id, not report.begins, report.note)
+                yield peer_event(after, id, not report.begins, report.note)
             if condition.is_failing is not is_silent:
                 unsettled |= 1 << id
         self._unsettled = unsettled
@@ -101,12 +104,13 @@ class EventLog:
             yield service_event({fault for fault, condition in self._faults.items() if condition.is_failing}, notes)
 
 
-def peer_event(id: int, is_alive: bool, note: str = "") -> LoggedEvent:
-    return (
-        LoggedEvent(INFO, f"node {id} is alive{note}")
-        if is_alive
-        else LoggedEvent(WARNING, f"node {id} timed out: its hall calls are reassigned{note}")
-    )
+def peer_event(node: Node, id: int, is_alive: bool, note: str = "") -> LoggedEvent:
+    """Return the event that the peer *id* of *node* is alive or has fallen silent."""
+    if is_alive:
+        return LoggedEvent(INFO, f"node {id} is alive{note}")
+    if node.peers.known[id].heartbeat.car.fault is Fault.SERVER:
+        return LoggedEvent(INFO, f"node {id} is gone: its car was already out of service{note}")
+    return LoggedEvent(WARNING, f"node {id} timed out: its hall calls are reassigned{note}")
 
 
 def service_event(faults: set[Fault], note: str = "") -> LoggedEvent:

@@ -82,6 +82,18 @@ def test_flapping_link_to_a_peer_does_not_flood_the_log(cut_ms: int, connected_m
     assert last.startswith("node 1 is alive (after "), "the last line must say that node 1 is alive"
 
 
+def test_silence_of_a_peer_without_a_panel_is_not_logged_as_a_timeout() -> None:
+    group = Group(cars=2, at=(0, 0))
+    server(group[1])(True)
+    group.run(3000)
+    group[1].kill()
+    group.run(3000)
+    assert group[0].log[-1] == "node 1 is gone: its car was already out of service"
+    group[1].start()
+    group.run(3000)
+    assert group[0].log[-1] == "node 1 is alive"
+
+
 def test_packet_loss_does_not_flood_the_log() -> None:
     group = Group(cars=3)
     group[0].inject(FaultKind.PACKET_LOSS, on=True, detail=70)
