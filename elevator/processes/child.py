@@ -16,10 +16,11 @@ TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Records termination signals. `socket` becomes readable when one arrives, which wakes select."""
+    """Unblocks and records termination signals. `socket` becomes readable when one arrives, which wakes select."""
 
     def __init__(self) -> None:
         self.received: int | None = None
+        """The last signal received; None if there was none."""
         self.socket, self._waker = socket.socketpair()
         self.socket.setblocking(False)
         self._waker.setblocking(False)

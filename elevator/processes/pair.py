@@ -8,8 +8,8 @@
    even after its death, but its pid may then belong to another process.
 3. A worker sends a message before it ends on purpose, or if it cannot start. If it ends without one, it has crashed.
    The next worker starts at once, but repeated crashes at startup delay it, by up to a second.
-4. The supervisor passes termination signals on to the worker. The worker then stops its motor and says goodbye to its
-   peers. Signals are blocked while a process starts, so none is lost.
+4. When the supervisor receives a termination signal, it sends SIGTERM to the worker. The worker then stops its motor
+   and broadcasts that its car is out of service. Signals are blocked while a process starts, so none is lost.
 5. A worker may pass the supervisor a copy of a descriptor (SCM_RIGHTS). When the worker is gone, the supervisor writes
    a final message to that copy. An I/O card does not notice that the worker is gone, so this message stops the motor.
 6. If the supervisor itself was stalled (a suspended machine, a stopped process group), the worker's timeout restarts.
@@ -37,7 +37,7 @@ from elevator.processes.worker_link import BEAT, DROP, ENDS, REFUSES, Link
 
 WORKER_TIMEOUT_S = 0.5
 ANSWER_S = 1.0
-"""The supervisor answers one beat in this time. The worker waits longer for an answer, SUPERVISOR_TIMEOUT_MS."""
+"""The supervisor answers a beat at most this often. The worker waits longer for an answer, SUPERVISOR_TIMEOUT_MS."""
 END_S = 2.0
 """How long a worker may take to end on request. After that, the supervisor kills it."""
 STEADY_S, STEADY_KILLED_S = 0.5, 0.05
@@ -69,9 +69,10 @@ def supervise(
 ) -> int:
     """Keep a worker running until one ends on purpose or a termination signal arrives.
 
-    Return the exit status: 0, or 2 if the node cannot start. If *adopted* is given, it is the first worker. Workers and
-    later supervisors inherit the descriptors *inherited*. Later supervisors also get *extra_arguments*. When a worker
-    is gone, the supervisor writes *final_message* to the descriptor that it holds for this worker, if any.
+    Return the exit status: 0, or 2 if the node cannot start and none of its workers has run before. If *adopted* is
+    given, it is the first worker. Workers and later supervisors inherit the descriptors *inherited*. Later supervisors
+    also get *extra_arguments*. When a worker is gone, the supervisor writes *final_message* to the descriptor that it
+    holds for this worker, if any.
     """
     rename("elevator:pair")
     gc.freeze()  # Workers share the memory of loaded objects as long as their garbage collector skips them.
@@ -170,7 +171,8 @@ def run_worker(work: Work, link: Link) -> NoReturn:
 def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes, str]:
     """Wait until *worker* ends or hangs; then make sure that it is dead. Return its last message and how it ended.
 
-    Before that, write *final_message* to the descriptor that the worker has passed, if any.
+    Meanwhile, answer its beats. On a termination signal, tell the worker to end; its last message then counts as ENDS.
+    Once it is dead, write *final_message* to the descriptor that it has passed, if any.
     """
     worker.link.setblocking(False)
     held: list[int] = []
@@ -223,7 +225,7 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
 def receive(link: socket.socket, held: list[int]) -> bytes:
     """Receive bytes from the worker, and update *held*, the descriptors to hold.
 
-    Return the bytes received; empty at end of file.
+    Return the bytes received; empty at end of file and after an error.
     """
     try:
         # The kernel ends a read at the byte that carries a descriptor, so a DROP in the same read was sent earlier.
@@ -245,7 +247,7 @@ def send_signal(worker: Worker, number: signal.Signals) -> None:
 
 
 def how_it_ended(pidfd: int) -> str:
-    """Describe how a process ended. The kernel reports the details only for a child of this process."""
+    """Reap a process that has ended, and describe how it ended. The kernel reports the details only for a child."""
     try:
         ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:

@@ -61,7 +61,10 @@ class Link:
         return self._beat_at_ms if self._is_paired else NEVER_MS
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Send a beat if one is due, receive if the socket is *readable*, and replace a lost supervisor."""
+        """Send a beat if one is due, and receive if the socket is *readable*.
+
+        Replace a supervisor that is gone. Kill and replace one that has not answered for SUPERVISOR_TIMEOUT_MS.
+        """
         if not self._is_paired:
             return
         if self._answered_at_ms is None or now_ms > self._last_beat_at_ms + 10 * BEAT_MS:
@@ -118,7 +121,10 @@ class Link:
         self.socket = None
 
     def _start_supervisor(self, now_ms: int) -> None:
-        """Start a new supervisor: the same program and arguments, with `--adopt` and the worker's descriptors."""
+        """Start a new supervisor: the same program and arguments, with `--adopt` and the worker's descriptors.
+
+        On failure, log it. `poll` tries again after START_RETRY_MS.
+        """
         self._start_at_ms = now_ms + START_RETRY_MS
         with ExitStack() as opened:
             try:

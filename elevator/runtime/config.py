@@ -102,7 +102,8 @@ class Config:
     broadcast: str | None = field(default=None, validator=optional(destination))
     """IPv4 address to broadcast to, or a multicast group. None: broadcast on every network interface."""
     key_file: Path | None = field(default=None, validator=optional(path))
-    """File with the group's key, and a second key while the group changes keys. None: the group has no key."""
+    """File with the group's key, and a second key while the group changes keys. None: use the systemd credential
+    CREDENTIAL, or no key if there is none."""
     state_dir: Path | None = field(default=None, validator=optional(path))
     """Directory of the record. None: elevator/<group>-<id> in $XDG_STATE_HOME, or else in ~/.local/state."""
     no_record: bool = False
@@ -152,7 +153,7 @@ def key_file(settings: Config) -> Path | None:
 
 
 def read_keys(file: Path | None) -> tuple[bytes, ...]:
-    """Return the keys in *file*, or NO_KEY if it is None. The node seals with the first key.
+    """Return the keys in *file*, or only NO_KEY if it is None. The node seals with the first key.
 
     Each line is a key of KEY_BYTES bytes in hexadecimal. Raise ConfigError for any other file, and for a file that
     other users can access, because they may know its keys. The mode of a systemd credential is not checked: its
@@ -174,14 +175,15 @@ def read_keys(file: Path | None) -> tuple[bytes, ...]:
     except OSError as error:
         raise ConfigError(f"cannot read key file {file}: {error.strerror}") from None
     lines = text.split()
+    advice = "create a new file with elevator keygen"
     if len(text) > KEY_FILE_BYTES_MAX or not 0 < len(lines) <= KEYS_MAX:
-        raise ConfigError(f"key file {file} must contain one or two keys, one per line: create it with elevator keygen")
+        raise ConfigError(f"key file {file} must contain one or two keys, one per line: {advice}")
     try:
         keys = tuple(bytes.fromhex(line.decode("ascii")) for line in lines)
     except ValueError:
         keys = ()
     if not keys or any(len(key) != KEY_BYTES for key in keys):
-        raise ConfigError(f"each key in {file} must be {2 * KEY_BYTES} hexadecimal digits: see elevator keygen")
+        raise ConfigError(f"each key in {file} must be {2 * KEY_BYTES} hexadecimal digits: {advice}")
     return keys
 
 

@@ -1,8 +1,8 @@
 """The main loop of a node, and the only place where a running node waits.
 
-One select waits for the elevator, the broadcast socket, the recorder, the supervisor, a signal and the next deadline. The
-loop then reads everything that has arrived and takes one turn. It skips the turn if no deadline is due and nothing is
-new. An unchanged panel snapshot remains the same object, so comparing identities shows whether it is new.
+One select waits for the elevator, the broadcast socket, the recorder, the supervisor, a signal and the next deadline.
+The loop then reads everything that has arrived and takes one turn. It skips the turn if no deadline is due and nothing
+is new. An unchanged panel snapshot remains the same object, so comparing identities shows whether it is new.
 """
 
 import logging
@@ -128,7 +128,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
 
 
 def leave(node: Node, network: Broadcast) -> None:
-    """Broadcast that the car is out of service. The peers then reassign its calls without waiting for a timeout."""
+    """Broadcast that the car is out of service, so that the peers reassign its hall calls without a timeout."""
     node = step(node, Tick(clock_ms(), inputs=None))
     for _ in range(3):
         message = heartbeat(node)

@@ -110,7 +110,7 @@ class SimulatedDisk:
                 self.start_recorder(now_ms)
             else:
                 self.client.receive(message, now_ms)
-        self.client.becomes_late(now_ms)
+        self.client.detect_lateness(now_ms)
         self.send(now_ms)
         return self.client.take_news()
 

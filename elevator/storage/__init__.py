@@ -6,5 +6,5 @@
 - recorder_client.py is the worker's side of the recorder's protocol, without I/O.
 
 Imports core, net (to check entries, which datagrams contain too) and processes. Records of older versions must stay
-readable. A damaged record is renamed, never deleted.
+readable. A damaged record is renamed, not overwritten.
 """

@@ -104,7 +104,7 @@ class Recorder:
             self._replace_at_ms = now_ms + RETRY_MS
             self._start()
         self._send(now_ms)
-        if self._client.becomes_late(now_ms):
+        if self._client.detect_lateness(now_ms):
             self._resume()
         self._report(now_ms)
         return self._client.take_news()
@@ -197,9 +197,9 @@ def run_recorder(link: socket.socket, directory: Path | None, floors: int) -> No
 
 
 def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
-    """Write the records received over *link* to *directory*, until the link is closed.
+    """Send the record in *directory* over *link*. Then write the records received, until the link is closed.
 
-    If *directory* is None, no records are kept.
+    If *directory* is None, no records are kept. If the stored record cannot be used, send the reason and return.
     """
     store: NoStore | Store | None = None
     late: Record | None = None

@@ -3,8 +3,9 @@
 1. The worker sends complete records, and only the newest. At most WINDOW records may be unacknowledged. For each
    recorder process, records are numbered from 1.
 2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
-3. The disk counts as failed if it refuses a record or no acknowledgement arrives for ACK_TIMEOUT_MS. Calls are then
-   durable only on peers. The recorder retries on its own, and its next acknowledgement ends the failure.
+3. The disk counts as failed if it refuses a record, if no acknowledgement arrives for ACK_TIMEOUT_MS, or if the
+   recorder is gone. New calls are then durable only on peers. The recorder retries on its own, and its next
+   acknowledgement ends the failure.
 4. A new recorder process has received nothing, so the client sends it the newest record again.
 """
 
@@ -100,7 +101,7 @@ class RecorderClient:
             self._acknowledge(int(text), is_durable=kind == WRITTEN)
 
     def lose(self) -> None:
-        """Prepare for a new recorder process, because the old one is gone."""
+        """Count the disk as failed because the recorder is gone, and prepare for a new recorder."""
         self._news = self._news._replace(failed=True)
         self._pending.clear()
         self._recorded, self._sent_count, self._unsent = None, 0, self._newest
@@ -111,7 +112,7 @@ class RecorderClient:
             return NEVER_MS
         return max(self._pending[0].sent_at_ms, self._received_at_ms) + ACK_TIMEOUT_MS
 
-    def becomes_late(self, now_ms: int) -> bool:
+    def detect_lateness(self, now_ms: int) -> bool:
         """If an acknowledgement has become overdue since the last call, count the disk as failed and return True."""
         if now_ms < self.wake_at_ms():
             return False

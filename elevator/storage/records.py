@@ -1,7 +1,7 @@
 """Records as text: what a node keeps on its disk.
 
 A record is the JSON `[incarnation, door, entries]`. The door is `[floor, direction]` if it may be open, else `null`. An
-entry has the presses of one author: `[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the number of
+entry lists the presses of one author: `[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the number of
 the author's newest press. The number of each listed press is n - age. Hall calls have car -1.
 """
 
@@ -34,7 +34,7 @@ def write_entry(entry: Entry) -> str:
 def read_record(text: str, floors: int) -> Record:
     """Parse the result of `write_record`; raise one of BAD_INPUT if *text* is not a record.
 
-    Calls at floors that the building no longer has are dropped. Earlier versions wrote a fourth field; it is ignored.
+    Calls and open doors at floors that do not exist are dropped. Earlier versions wrote a fourth field; it is ignored.
     """
     fields = json.loads(text)
     incarnation, door, texts = converter.structure(

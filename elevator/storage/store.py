@@ -62,8 +62,8 @@ class DiskError(Exception):
 def lock(directory: Path) -> int | None:
     """Lock the record in *directory*. Return the descriptor of the lock, or None if the disk cannot store a lock file.
 
-    The lock lasts until every process with a copy of the descriptor has ended. Raise StoreError if another process
-    holds the lock.
+    In the latter case, log it. The lock lasts until every process with a copy of the descriptor has ended. Raise
+    StoreError if another process holds the lock, or if the directory can never be made.
     """
     try:
         make_directory(directory)
@@ -125,7 +125,10 @@ class Store:
         self._database = self._open()
 
     def load(self) -> Record | None:
-        """Return the record, or None if it is missing or damaged; raise DiskError if the disk cannot be read."""
+        """Return the record, or None if it is missing or damaged; raise DiskError if the disk cannot be read.
+
+        Replace a damaged record with an empty one.
+        """
         try:
             # Read bytes, not text: for invalid text, SQLite would report an error that looks like a disk error.
             row = self._database.execute("SELECT CAST(text AS BLOB) FROM record").fetchone()
@@ -239,7 +242,10 @@ def is_format_read_only(path: Path) -> bool:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the database at *path*, locked and with full synchronisation, and make its table if needed."""
+    """Open the database at *path*, locked and with full synchronisation, and make its table if needed.
+
+    Raise StoreError if a newer version of the program wrote it, or one of DAMAGE on any other failure.
+    """
     database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("PRAGMA journal_mode = WAL")

@@ -101,11 +101,11 @@ def test_later_success_in_the_same_turn_cancels_a_failure(client: RecorderClient
 def test_overdue_acknowledgement_is_reported_once(client: RecorderClient) -> None:
     save(client, 1)
     assert client.wake_at_ms() == ACK_TIMEOUT_MS
-    assert not client.becomes_late(ACK_TIMEOUT_MS - 1)
-    assert client.becomes_late(ACK_TIMEOUT_MS)
+    assert not client.detect_lateness(ACK_TIMEOUT_MS - 1)
+    assert client.detect_lateness(ACK_TIMEOUT_MS)
     assert client.take_news() == DiskNews(failed=True)
     assert client.is_late
-    assert not client.becomes_late(3 * ACK_TIMEOUT_MS)
+    assert not client.detect_lateness(3 * ACK_TIMEOUT_MS)
     client.receive(b"+1", 3 * ACK_TIMEOUT_MS)
     assert client.take_news() == DiskNews(recorded=CALLS[1])
     save(client, 2)
