@@ -18,16 +18,16 @@ demo *ARGS: (_venv "runtime")
 run *ARGS: (_venv "runtime")
     @exec {{python}} -m elevator "$@"
 
-# Some tests wait, so one more runs than there are cores.
+# Some tests wait, so there is one more process than cores.
 # Run the fast tests, in about two minutes on two cores. Arguments go to pytest: `just test -n 0` uses one core.
 test *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=$(($(nproc) + 1)) --dist=loadgroup -m "not slow and not exam" "$@"
 
-# Run the slow tests, which `just test` skips: whole programs, mutants and more seeds. They mostly wait, so four run at once.
+# Run the slow tests, which `just test` skips: whole programs, mutants and more seeds. Many wait, so four run at once.
 test-all *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=4 --dist=loadgroup -m slow "$@"
 
-# Test the exam: its reference controller passes, and each broken variant of it fails. They mostly wait, so six run at once.
+# Test the exam: its reference controller passes, and each broken variant of it fails. The tests mostly wait, so six run at once.
 test-exam *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=6 -m exam "$@" tests/exam
 
@@ -35,7 +35,7 @@ test-exam *ARGS: (_venv "dev")
 soak *ARGS: (_venv "runtime")
     @{{python}} -m elevator soak "${@:---minutes=1}"
 
-# Rewrite the transcripts in tests/scenarios/golden/. Review the differences.
+# Rewrite the transcripts in tests/scenarios/golden/, or only NAMES. Review the differences.
 golden *NAMES: (_venv "dev")
     @{{python}} tests/scenarios/test_golden.py "$@"
 
@@ -67,7 +67,7 @@ build: (_venv "dev")
     {{python}} build/damage.py dist/elevator
 
 # KEY is the file with the group's key, if the group has one.
-# Install dist/elevator on HOST as a systemd service, by ssh and sudo. With an ID, start the node with this id.
+# Install dist/elevator on HOST as a systemd service, by ssh and sudo. With an ID, start the node with this id, also at boot.
 install-service HOST ID="" KEY="":
     scp dist/elevator build/elevator.service build/78-elevator.rules "$1":
     if [ -n "${3:-}" ]; then ssh "$1" 'umask 077; cat >elevator.key' <"$3"; fi
@@ -97,7 +97,7 @@ ci:
 bench NAME *ARGS: (_venv "dev")
     @program="tests/bench/bench_$1.py"; shift; PYTHONPATH=tests/tools exec {{python}} "$program" "$@"
 
-# Update the lock files to the newest versions, for every supported Python and platform.
+# Update the lock files to the newest versions of the packages, for every supported Python and platform.
 lock:
     "$(build/python.sh)" -m venv .cache/lock
     .cache/lock/bin/python -m pip --disable-pip-version-check install --quiet --upgrade uv

@@ -7,13 +7,13 @@
  * - Each start compares the digest of every file, because a power cut can leave files with wrong contents. A damaged
  *   file is replaced by a rename. If a folder is damaged, the whole copy is exchanged. So every path stays valid:
  *   running programs load libraries and start processes later.
- * - Only the holder of a lock unpacks or repairs. If the holder hangs, the others continue without the lock after
- *   LOCK_MS. Concurrent repairs are safe: they replace good files with good files.
+ * - The holder of a lock unpacks or repairs, and the others wait. After LOCK_MS they continue without the lock, because
+ *   the holder may hang. Concurrent repairs are safe: they replace good files with good files.
  * - A home can be full, read-only or mounted noexec. So the bases are tried in turn until the program runs from one of
  *   them. A folder is skipped if it belongs to another user or if others may write to it.
  * - The program replaces this process (exec). So signals, exit status and process list concern the program itself.
- * - The environment variable STARTED gives the program the resolved path of this file. Users put configuration files
- *   beside it.
+ * - The environment variable ELEVATOR_FILE gives the program the resolved path of this file. Users put configuration
+ *   files beside it.
  *
  * The build writes manifest.h (ID, PAYLOAD_SIZE, folders, files) and payload.zst (the concatenated contents).
  */
@@ -42,8 +42,8 @@ struct file {
 #include "digest.h"
 #include "manifest.h"
 
-/* The link to execute: its name becomes the name of the process. It is in bin/ because the folder beside Nuitka's
- * executable already has a folder named elevator. */
+/* The link to execute: its name becomes the name of the process. It is in bin/ because there is already a folder named
+ * elevator beside Nuitka's executable. */
 #define PROGRAM "bin/elevator"
 #define STARTED "ELEVATOR_FILE"
 #define TARGET "../elevator.bin"
@@ -62,7 +62,7 @@ __asm__(".section .rodata\n"
         ".previous\n");
 extern const char payload[], payload_end[];
 
-/* From the zstd library. Return the number of bytes written, or a huge number if the data is damaged. */
+/* From the zstd library. It returns the number of bytes written, or a huge number if the data is damaged. */
 size_t ZSTD_decompress(void *out, size_t out_size, const void *in, size_t in_size);
 
 /* Join the parts. A path that is too long becomes empty, and every operation on an empty path fails. */
@@ -149,7 +149,7 @@ static void remove_tree(const char *path)
     remove(path);
 }
 
-/* Return the concatenated contents of all files, or NULL if there is no memory. */
+/* Return the concatenated contents of all files, or NULL if there is no memory. Exit if the payload is damaged. */
 static const char *unpacked(void)
 {
     static char *contents;
@@ -222,7 +222,7 @@ static bool put_part(const char *fresh, const char *folder, const char *name)
     return put(from, to);
 }
 
-/* Replace the damaged parts of *folder* with those of *fresh*. */
+/* Replace the damaged files of *folder* with those of *fresh*. If folders are missing or damaged, replace all of it. */
 static bool repair(const char *fresh, const char *folder)
 {
     if (!has_folders(folder))
@@ -247,7 +247,7 @@ static bool unpack(const char *parent, const char *folder)
     return good;
 }
 
-/* Lock *parent*, or give up after LOCK_MS. Return a descriptor: closing it releases the lock. */
+/* Lock *parent*, or give up after LOCK_MS. Return a descriptor, or -1 on failure. Closing it releases the lock. */
 static int lock(const char *parent)
 {
     const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};

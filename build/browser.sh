@@ -1,6 +1,6 @@
 #!/bin/sh
-# Check that the browser and the driver for the tests of the page are here. As root on Debian, install missing ones.
-# Exit with status 77 if there is no browser: the caller then skips these tests.
+# Check that the browser and its driver, which the tests of the page need, are installed. As root on Debian, install
+# them if they are missing. Exit with status 77 if they are still missing: the caller then skips these tests.
 set -eu
 missing() { for program in chromium chromedriver; do command -v "$program" || echo "none"; done | grep -q "^none$"; }
 

@@ -10,7 +10,7 @@ start. If it is killed, it leaves the unpacked files behind, and the program end
 running. The cached variant of onefile mode overwrites the files of running copies.
 
 By default, Nuitka includes the standard library as bytecode. LEFT_OUT excludes the modules that the program does not
-need. Bundled code has imports of these modules, but the program never executes those imports.
+need. Bundled code contains imports of these modules, but the program never executes those imports.
 """
 
 import hashlib
@@ -83,7 +83,7 @@ LEFT_OUT = {
     "other user interfaces": "tkinter turtle turtledemo curses webbrowser",
 }
 DELETED = "_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _uuid"
-"""Extension modules to delete after the compilation. Nothing imports them, but Nuitka cannot exclude them.
+"""Extension modules to delete after the compilation. The program does not need them, but Nuitka cannot exclude them.
 
 Without them, Python has no Chinese, Japanese or Korean encodings. If the locale has such an encoding, bootstrap.c makes
 Python use UTF-8.

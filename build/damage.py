@@ -3,9 +3,9 @@
     python build/damage.py dist/elevator [SEED]
 
 The test flips one byte in each file; SEED determines the offsets. It also removes and replaces files, folders and the
-symbolic link to the executable, and changes their permissions. Several instances that start at once must all work. A
-running node must be able to restart its processes after a repair. If the disk is full, the program must run from
-another folder.
+symbolic link to the executable, and changes the permissions of files and folders. Several instances that start at once
+must all work. A running node must be able to restart its processes after a repair. If the disk is full, the program
+must run from another folder. If dist/elevator itself is damaged, it must say so.
 """
 
 import fcntl
@@ -243,7 +243,7 @@ def try_damaged_binary(binary: Path, scratch: Path) -> None:
         done.returncode == 1 and done.stderr == "elevator: this file is damaged: copy it again\n",
         f"a damaged binary ended with status {done.returncode} and printed {done.stderr!r}",
     )
-    step(f"a damaged binary: {done.stderr.strip()}")
+    step(f"a damaged binary printed {done.stderr.strip()!r}")
 
 
 FULL_DISK = """
@@ -267,7 +267,7 @@ def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:
     try:
         subprocess.run([*isolated, "mount", "-t", "tmpfs", "tmpfs", small], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        step("skipped a full disk: this machine does not allow mounts")
+        step("skipped the test of a full disk: this machine does not allow mounts")
         return
     arguments = [str(size * 3 // 2), str(small), str(large), str(binary)]
     script = [*isolated, "sh", "-c", FULL_DISK, "sh", *arguments]

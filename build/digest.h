@@ -1,5 +1,6 @@
-/* The digest of a file: the XXH64 of its last chunk, seeded with the XXH64 of the previous chunk, and so on. With it,
- * bootstrap.c finds damage. The file is read, not mapped: a disk error in a mapped file kills the process. */
+/* The digest of a file: the XXH64 of its last chunk, seeded with the XXH64 of the previous chunk, and so on.
+ * bootstrap.c compares it to detect damage. The file is read, not mapped, because a disk error in a mapped file kills
+ * the process. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>

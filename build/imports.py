@@ -1,7 +1,7 @@
 """Find imports that fail in the bundle because it lacks the imported module.
 
 The search starts at our package and at CODECS, and follows all imports. It reports imports of modules that the bundle
-lacks. It ignores imports
+lacks, except for imports
 
 - in functions of libraries (but not in those of our package, because some command calls each of them),
 - in a `try` that handles the failure, and
@@ -30,11 +30,12 @@ BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "impor
 class Import(NamedTuple):
     name: str
     is_executed: bool
-    """True if loading the importing module always executes this import."""
+    """True if loading the importing module, or a function of our package, executes this import and the failure is not
+    handled."""
 
 
 class Bundle:
-    """The modules of a bundle. *sources* has the file of each Python module, *others* the names of C extensions."""
+    """The modules of a bundle. *sources* maps each Python module to its file; *others* are the other modules."""
 
     def __init__(self, sources: Mapping[str, Path], others: set[str]) -> None:
         self._sources = sources
@@ -65,7 +66,7 @@ class Bundle:
     def _walk(self, body: Sequence[ast.stmt], package: list[str], own: bool, *, executed: bool) -> Iterator[Import]:
         """Yield the imports in *body*, which belongs to a module in *package*. *own* is true for our package.
 
-        *executed* is true if loading the module always executes *body*.
+        *executed* is true if loading the module, or a function of our package, executes *body*.
         """
         for statement in body:
             match statement:

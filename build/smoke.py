@@ -3,11 +3,11 @@
     python build/smoke.py dist/elevator
     python build/smoke.py .cache/venv/bin/python -m elevator
 
-`elevator exam` examines three nodes while half of all packets are lost. Two more nodes have simulated I/O cards on
-pseudo-terminals and a key. One drives its card directly, the other through `elevator serve-card`. The test presses
-buttons on their panels. For each call a lamp must light, a door must open, and the lamp must go out. At the end, the
-test sends SIGTERM. All programs and their processes must exit within END_S, with status 0.
-The test must have run every command that `--help` lists.
+`elevator exam` examines three nodes while half of all packets are lost. Two more nodes share a key and have simulated
+I/O cards on pseudo-terminals. One drives its card directly, the other through `elevator serve-card`. The test presses
+buttons on their panels. The lamps of all calls must light, both doors must open, and the lamps must go out. At the end,
+the test sends SIGTERM. All programs and their processes must exit within END_S, with status 0. Finally, the test fails
+if it has not run every command that `--help` lists.
 """
 
 import json
@@ -220,7 +220,7 @@ def try_locale(programs: Programs, scratch: Path) -> None:
         make = ["localedef", "--no-archive", "--force", "-f", "EUC-JP", "-i", "ja_JP", f"{folder}/ja_JP.EUC-JP"]
         subprocess.run(make, check=False, capture_output=True)
     if not (folder / "ja_JP.EUC-JP").exists():
-        step("skipped a Japanese locale: this machine lacks localedef or the locale sources")
+        step("skipped the test of a Japanese locale: this machine lacks localedef or the locale sources")
         return
     programs.variables = {"LOCPATH": str(folder), "LC_ALL": "ja_JP.EUC-JP"}
     programs.run("--version")

@@ -3,7 +3,7 @@
 #
 # - .cache/venv/origin names this folder and the version of Python. If either changes, a new environment is made.
 # - The file is missing during an installation. So after an interruption, the next run makes a new environment.
-# - The stamp of a lock file is a checksum of what was installed from it: lock file, pyproject.toml and C sources.
+# - .cache/venv/$1.stamp is a checksum of the lock file, pyproject.toml and the C sources that were installed last.
 set -eu
 cd "$(dirname "$0")/.."
 lock=build/$1.lock
