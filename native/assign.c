@@ -1,4 +1,5 @@
-/* The reference assigner for the nodes' buildings: a set of floors is one word. The rules are in assign_rules.h. */
+/* The reference assigner for the nodes' buildings: a set of floors is one word. The rules are in assign_rules.h. Also
+ * the checks and messages of all assigners. */
 #define RULES_WORDS 1
 #define RULES_CARS ASSIGN_MAX_CARS
 

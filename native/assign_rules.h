@@ -8,9 +8,11 @@
  * - At the start, a moving car is half a floor from its next floor. An open door is half way through its door time. A
  *   car that is not moving gets both calls of its floor at once. If several such cars are at a floor, the last one gets
  *   the calls. The clock of each advances by the door time for each call.
- * - Then the car with the earliest clock makes one move: arrive and stop, or pass, or depart, or serve its floor.
- * - The last calls are handed out at once: each goes to the car at its floor with the earliest clock. There must be
- *   such a car for each call. No car may have cab calls left, and no floor may have had both calls at the start.
+ * - Then the cars move one at a time, always the car with the earliest clock. A move is to arrive and stop, to pass, to
+ *   depart, or to serve the floor.
+ * - The simulation ends early once there is a car at the floor of each unassigned call and no car has cab calls left,
+ *   unless a floor had both calls at the start. Each unassigned call then goes to the car with the earliest clock at
+ *   its floor.
  *
  * A clock counts in units of 100 ns and wraps around at 64 bits, as a Duration of the D language does. Durations may be
  * negative: a car stays the earliest while its clock runs backwards.
@@ -57,14 +59,14 @@ struct share {
     struct floors up, down;
 };
 
-/* When a car makes its next move. */
-struct turn {
-    int64_t at; /* in units of the clock */
+/* The clock of a car: when it makes its next move. */
+struct clock {
+    int64_t at; /* in units of 100 ns */
     int car;
 };
 
 struct simulation {
-    int64_t door, travel;   /* in units of the clock */
+    int64_t door, travel;   /* in units of 100 ns */
     struct floors up, down; /* the unassigned hall calls */
     int n;
     int riding;    /* number of cars that have cab calls left */
@@ -73,7 +75,7 @@ struct simulation {
     bool has_crossing; /* some floor had both calls from the start */
     struct share out[RULES_CARS];
     struct car cars[RULES_CARS];
-    struct turn queue[RULES_CARS]; /* ascending in time */
+    struct clock queue[RULES_CARS]; /* the earliest first */
 };
 
 static int word_of(int floor)
@@ -219,26 +221,26 @@ static int64_t move(struct simulation *sim, int k)
     return sim->travel;
 }
 
-/* Insert *turn* into *queue*, which has *n* turns. */
-static void enqueue(struct turn *queue, int n, struct turn turn)
+/* Insert *clock* into *queue*, which holds *n* clocks. */
+static void enqueue(struct clock *queue, int n, struct clock clock)
 {
     assert(0 <= n && n < RULES_CARS);
-    while (n > 0 && queue[n - 1].at > turn.at) {
+    while (n > 0 && queue[n - 1].at > clock.at) {
         queue[n] = queue[n - 1];
         n--;
     }
-    queue[n] = turn;
+    queue[n] = clock;
 }
 
-/* Add *spent* to the time of the first turn, and move the turn to its new place. */
-static void requeue(struct turn *queue, int n, int64_t spent)
+/* Advance the first clock by *spent*, and move it to its new place in *queue*. */
+static void requeue(struct clock *queue, int n, int64_t spent)
 {
-    struct turn turn = queue[0];
+    struct clock clock = queue[0];
     int i = 0;
-    turn.at = later(turn.at, spent);
-    for (; i + 1 < n && queue[i + 1].at < turn.at; i++)
+    clock.at = later(clock.at, spent);
+    for (; i + 1 < n && queue[i + 1].at < clock.at; i++)
         queue[i] = queue[i + 1];
-    queue[i] = turn;
+    queue[i] = clock;
 }
 
 /* Make the initial move of all cars. */
@@ -247,22 +249,22 @@ static void start(struct simulation *sim)
     const struct floors up = sim->up, down = sim->down;
     for (int k = sim->n - 1; k >= 0; k--) { /* backwards, because the last car at a floor gets its calls */
         struct car *car = &sim->cars[k];
-        struct turn turn = {.at = k * UNITS_PER_US, .car = k};
+        struct clock clock = {.at = k * UNITS_PER_US, .car = k};
         if (car->behaviour == ASSIGN_MOVING) {
             car->floor += car->direction;
-            turn.at += sim->travel / 2;
+            clock.at += sim->travel / 2;
         } else {
-            turn.at += car->behaviour == ASSIGN_DOOR_OPEN ? sim->door / 2 : 0;
-            turn.at += has(&up, car->floor) ? sim->door : 0;
-            turn.at += has(&down, car->floor) ? sim->door : 0;
+            clock.at += car->behaviour == ASSIGN_DOOR_OPEN ? sim->door / 2 : 0;
+            clock.at += has(&up, car->floor) ? sim->door : 0;
+            clock.at += has(&down, car->floor) ? sim->door : 0;
             assign_calls(sim, k, word_of(car->floor), bit_of(car->floor), bit_of(car->floor));
         }
-        enqueue(sim->queue, sim->n - 1 - k, turn);
+        enqueue(sim->queue, sim->n - 1 - k, clock);
     }
 }
 
 /* Return whether the remaining calls can be handed out at once. */
-static bool is_handout(const struct simulation *sim)
+static bool can_hand_out(const struct simulation *sim)
 {
     struct floors occupied = {{0}};
     uint64_t unvisited = 0;
@@ -290,7 +292,7 @@ static void hand_out(struct simulation *sim)
 static int simulate(struct simulation *sim)
 {
     for (int moves = 0; !is_empty(&sim->up) || !is_empty(&sim->down); moves++) {
-        if (is_handout(sim)) {
+        if (can_hand_out(sim)) {
             hand_out(sim);
             return ASSIGN_OK;
         }

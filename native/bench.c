@@ -2,9 +2,9 @@
  * first, and then the cars in their order. After each event every node takes steps, as in elevator/core/step.py: it
  * assigns the calls, then its car acts. If a step changes what the node publishes, another step follows.
  *
- * With loss, each node has its own view. A view has, for each call, the numbers of the last known press and of the last
- * served press. Both merge by maximum. Every BROADCAST_MS each node sends its whole view to each other node. Real nodes
- * send twice as often, and at once after a change.
+ * Unless the loss is -1, each node has its own view. For each call, a view contains the numbers of the last known press
+ * and of the last served press. Both merge by maximum. Every BROADCAST_MS each node sends these numbers and the state
+ * of its car to each other node. Real nodes send twice as often, and at once after a change.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -155,6 +155,7 @@ static void press_where_dark(struct bench_group *g)
         }
 }
 
+/* Let each node send to each other node. Just before, sample the claims and let waiting passengers press again. */
 static void broadcast(struct bench_group *g)
 {
     const int n = g->config->cars;

@@ -1,10 +1,10 @@
 /* A simulated group of cars with passengers, for `elevator bench`. It uses the rules of motion.h, the assigners of
  * assign.h and plan.h, and nothing else of the real program. Conventions as in assign.h.
  *
- * A car decides whether to stop at a floor just before it has to brake for it. Passengers press at once. They enter
- * only a car that announces their direction, one after another, after those who leave. The last to enter leave first.
- * The door stays open for a dwell time after it opens or a passenger passes it. Presses can prolong a stop until
- * *door_extension_ms* after the door opened.
+ * A car decides whether to stop at a floor just before it has to brake for it. Passengers press when they come, or when
+ * the door closes if a full car stands there. They enter only a car that announces their direction, one after another,
+ * after those who leave. The last to enter leave first. The door stays open for a dwell time after it opens or a
+ * passenger passes it. Presses can prolong a stop until *door_extension_ms* after the door opened.
  */
 #ifndef ELEVATOR_BENCH_H
 #define ELEVATOR_BENCH_H
@@ -21,7 +21,7 @@ struct bench_learning {
     int rate_max;   /* the sum over all cars must not exceed PLAN_MAX_RATE */
 };
 
-/* How long a car takes for each movement, in ms: 0 to PLAN_MAX_MS. */
+/* How long a car takes for each movement, in ms: 0 to PLAN_MAX_MS, but at least 1 for *pass_ms* and *start_ms*. */
 struct bench_times {
     int pass_ms;  /* from one floor to the next without stopping */
     int start_ms; /* from standing at a floor to the point where it decides about the next floor */
@@ -53,14 +53,14 @@ struct bench_trip {
 struct bench_counts {
     int64_t floors_moved, reassigned;
     int64_t starts; /* of a motor, including each reversal */
-    int64_t turns; /* cars that turned or stopped because their call was reassigned */
+    int64_t turns; /* of cars that turned or stopped on their way because the assignment had changed */
     int64_t decisions, decision_ns, decision_ns_most;
-    int64_t samples, unclaimed, claimed_twice; /* counts of lit calls at each broadcast; 0 without loss */
+    int64_t samples, unclaimed, claimed_twice; /* counts of lit calls at each broadcast; 0 with one shared view */
 };
 
 /* Simulate until all *count* passengers have left their cars. For each passenger, write the time from arrival to
  * having entered a car into *waits_ms*, and the time from arrival to having left it into *journeys_ms*. Return false if
- * memory runs out, or if a passenger never arrives. */
+ * memory runs out, or if a passenger has not left a car ten hours after the last one came. */
 bool bench_run(const struct bench_config *config, const struct bench_trip *trips, int count, int64_t *waits_ms,
                int64_t *journeys_ms, struct bench_counts *counts);
 

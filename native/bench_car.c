@@ -81,7 +81,7 @@ static void board(struct bench_group *g, struct bench_car *car, int way)
         car->full[way] |= motion_bit(car->floor);
 }
 
-/* Let passengers enter who go in the direction of car *k*. */
+/* Serve the hall call in the direction of car *k*, if it is lit, and let its passengers enter. */
 static void serve_hall_call(struct bench_group *g, int k)
 {
     struct bench_car *car = &g->cars[k];
@@ -117,7 +117,7 @@ static void serve_open_door(struct bench_group *g, int k)
     car->next_at_ms = car->clear_at_ms + g->config->times.dwell_ms;
 }
 
-/* Passengers who found no room press again when the door closes. */
+/* Let passengers who found no room press again, because the door closes. */
 static void press_again(struct bench_group *g, int k)
 {
     struct bench_car *car = &g->cars[k];

@@ -14,10 +14,10 @@ struct bench_car {
     int heading; /* the direction in which it last travelled */
     int behaviour; /* as published; an arriving car is idle until it decides */
     bool is_arriving;
-    int64_t next_at_ms; /* when it reaches the next floor, or when its door closes */
-    int64_t opened_at_ms, idle_at_ms; /* the start of its last stop, and of its last rest */
-    int64_t still_at_ms; /* when it has braked */
-    int64_t clear_at_ms; /* when the last passenger has passed the door */
+    int64_t next_at_ms; /* when it decides about the next floor, or when its door closes */
+    int64_t opened_at_ms, idle_at_ms; /* when its door last opened, and when it last became idle */
+    int64_t still_at_ms; /* when it comes to a standstill after braking */
+    int64_t clear_at_ms; /* when the last passenger is through the door */
     bool announced;
     uint64_t cab;
     struct assign_share share;
@@ -38,7 +38,7 @@ struct bench_view {
     struct plan_rates learned[ASSIGN_MAX_CARS];
     struct plan_rates rates; /* the sum of *learned* over all cars */
     int64_t pressed[2][ASSIGN_MAX_FLOORS], served[2][ASSIGN_MAX_FLOORS];
-    int64_t since_ms[2][ASSIGN_MAX_FLOORS]; /* when the node first knew of the call */
+    int64_t since_ms[2][ASSIGN_MAX_FLOORS]; /* when the call was lit, as far as the node knows */
     int64_t unclaimed_since_ms[2][ASSIGN_MAX_FLOORS]; /* BENCH_NEVER if a car claims the call */
     uint64_t starved[2];
     struct plan_waited waited[ASSIGN_MAX_CARS]; /* as each car has published it */
@@ -59,8 +59,8 @@ struct bench_group {
     int view_count;
     struct assign_params params;
     struct bench_car cars[ASSIGN_MAX_CARS];
-    int queue[2][ASSIGN_MAX_FLOORS];
-    int owner[2][ASSIGN_MAX_FLOORS];
+    int queue[2][ASSIGN_MAX_FLOORS]; /* the first passenger; bench_passenger links the others */
+    int owner[2][ASSIGN_MAX_FLOORS]; /* the car to which the call was last assigned, or BENCH_NOBODY */
     int64_t now_ms, presses, broadcast_at_ms;
     int64_t due_at_ms; /* when a decision can change without an event */
     uint64_t random;
@@ -81,7 +81,7 @@ static inline void bench_note_due(struct bench_group *g, int64_t at_ms)
 /* Press a hall button of the node that has *view*. This has no effect if the call is lit. */
 void bench_press(struct bench_group *g, struct bench_view *view, int way, int floor);
 
-/* Update whether a call is lit. */
+/* Update whether a call is lit. If that changes, note when. */
 void bench_update_lamp(const struct bench_group *g, struct bench_view *view, int way, int floor);
 
 /* Assign the calls of *view* to its cars *first* to *last*, and choose where they wait. */

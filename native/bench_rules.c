@@ -5,9 +5,9 @@
  * - Nearest car: a call goes to the car with the greatest figure of suitability. For a call at distance d in a building
  *   whose top floor is N, the figure is N + 2 - d if the car is idle, or approaches and moves in the direction of the
  *   call. It is N + 1 - d if the car approaches in the other direction, and 1 if it moves away.
- * - Longest queue first (Bao et al. 1994, as described by Crites and Barto 1998): a car that moves up is sent to the
- *   queue that has waited longest. Cars that move take any other call that they encounter in their direction. So does
- *   an empty car on its way down to the queue. A call can be without a car for a while.
+ * - Longest queue first (Bao et al. 1994, as described by Crites and Barto 1998): cars that are empty or move up are
+ *   sent to the queues that have waited longest. A car also takes any other call that it encounters in its direction. A
+ *   call can be without a car for a while.
  */
 #include <assert.h>
 
@@ -101,11 +101,11 @@ void bench_assign_eta(const struct assign_params *params, const struct bench_vie
 
 static int suitability(const struct assign_car *car, const struct call *call, int floors)
 {
-    int floor = car->floor + (car->behaviour == ASSIGN_MOVING ? car->direction : 0), way = call->floor - floor;
-    int near = floors + 1 - (way < 0 ? -way : way); /* The top floor is floors - 1. */
+    int floor = car->floor + (car->behaviour == ASSIGN_MOVING ? car->direction : 0), above = call->floor - floor;
+    int near = floors + 1 - (above < 0 ? -above : above); /* The top floor is floors - 1. */
     if (car->cab == 0 && car->behaviour == ASSIGN_IDLE)
         return near;
-    if (way * car->direction < 0)
+    if (above * car->direction < 0)
         return 1;
     return (car->direction == UP) == (call->way == 1) ? near : near - 1;
 }
@@ -139,15 +139,16 @@ static bool can_be_sent(const struct assign_car *car)
  * pass its floor. */
 static bool encounters(const struct assign_car *car, const struct assign_share *claims, const struct call *call)
 {
-    int way = (call->floor - car->floor) * car->direction;
-    bool is_ahead = car->behaviour == ASSIGN_IDLE ? way >= 0 && (car->cab | claims->up | claims->down) != 0 : way > 0;
+    int ahead = (call->floor - car->floor) * car->direction;
+    bool has_work = (car->cab | claims->up | claims->down) != 0;
+    bool is_ahead = car->behaviour == ASSIGN_IDLE ? ahead >= 0 && has_work : ahead > 0;
     return is_ahead && (car->direction == UP) == (call->way == 1);
 }
 
 static int distance(const struct assign_car *car, const struct call *call)
 {
-    int way = call->floor - car->floor - (car->behaviour == ASSIGN_MOVING ? car->direction : 0);
-    return way < 0 ? -way : way;
+    int above = call->floor - car->floor - (car->behaviour == ASSIGN_MOVING ? car->direction : 0);
+    return above < 0 ? -above : above;
 }
 
 static void sort_by_age(const struct bench_view *view, struct call *calls, int count)
@@ -162,7 +163,8 @@ static void sort_by_age(const struct bench_view *view, struct call *calls, int c
         }
 }
 
-/* Return the car to send to *call*: the one that claims it, or else the nearest. Return -1 if no car can be sent. */
+/* Return the car to send to *call*, among those that can be sent: the one that claims it, or else the nearest. Return
+ * -1 if there is none. */
 static int car_to_send(const struct bench_view *view, int n, const struct call *call, const bool *is_sent)
 {
     int found = -1, least = CALLS_MAX;

@@ -1,4 +1,4 @@
-/* What a simulated car learns of the traffic, by the rules of elevator/core/traffic.py. */
+/* How a simulated car learns the traffic, by the rules of elevator/core/traffic.py. */
 #include "bench.h"
 
 enum { SIXTEENTHS = 16 /* of a person: the unit of counts */ };

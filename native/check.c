@@ -2,16 +2,17 @@
  *
  *     check < vectors          compares the answers of the reference with the expected ones
  *     check random COUNT SEED  runs COUNT pseudo-random inputs, many of them out of range, on the reference
- *     check large COUNT SEED   the same for large buildings; in small buildings both references must agree
  *     check plan COUNT SEED    the same for the plan-cost assigner and for parking
+ *     check large COUNT SEED   runs such inputs on both sizes of the reference, which must agree, and runs the large
+ *                              size on a large building after every tenth input
  *
  * A vector is a row of integers, masks as unsigned decimals:
  *
  *     floors up down door_ms travel_ms clear_all n, then n times: behaviour floor direction cab; then either 0 and
  *     n times: up down (the expected shares), or 1 (the assigner must refuse the input).
  *
- * The exit status is 0 if everything agrees. It is 1 at the first fault, which is printed on standard error. It is 2 if
- * the arguments or the vectors cannot be read.
+ * The exit status is 0 if everything agrees. It is 1 after the first fault, which is printed on standard error. It is 2
+ * if the arguments or the vectors cannot be read, or memory runs out.
  */
 #include "check.h"
 
@@ -42,7 +43,7 @@ void check_release(struct check_input *input)
     free(input->out);
 }
 
-int check_answer(struct check_input *input)
+int check_run_reference(struct check_input *input)
 {
     return assign_reference(&input->params, input->up, input->down, input->cars, input->n, input->out);
 }
@@ -75,7 +76,7 @@ static void compare(struct check_input *input, long number)
     int refused;
     if (scanf("%d", &refused) != 1)
         check_fail(2, "no expected answer", number);
-    int status = check_answer(input);
+    int status = check_run_reference(input);
     if ((status != ASSIGN_OK) != (refused != 0))
         check_fail(1, assign_message(status), number);
     if (refused != 0)

@@ -101,7 +101,7 @@ long check_random(long count, uint64_t seed)
     for (long number = 1; number <= count; number++) {
         struct check_input input;
         draw_input(&input, &seed);
-        int status = check_answer(&input);
+        int status = check_run_reference(&input);
         if (status < 0 || status >= ASSIGN_STATUSES || (status == ASSIGN_ENDLESS && !input.params.has_empty_id))
             check_fail(1, assign_message(status), number);
         if (status == ASSIGN_OK && !is_partition(&input))
@@ -127,7 +127,7 @@ static void compare_large(struct check_input *input, int room, long number)
         const struct assign_car *car = &input->cars[k];
         cars[k] = (struct assign_large_car){car->behaviour, car->floor, car->direction, widen(car->cab)};
     }
-    int expected = check_answer(input);
+    int expected = check_run_reference(input);
     bool is_small = is_in(input->params.floors, ASSIGN_MAX_FLOORS) && is_in(input->n, ASSIGN_MAX_CARS);
     int status = assign_large(&input->params, &up, &down, cars, room == 0 ? -1 : input->n, out);
     if (is_small && status != expected)

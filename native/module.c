@@ -2,7 +2,7 @@
  *
  * - An invalid value raises a ValueError with a message of one line. A call that does not match the signature raises a
  *   TypeError.
- * - The algorithms check the values. values.c refuses only what C integers cannot hold, with the same messages.
+ * - The algorithms check the values. values.c refuses only wrong types and what C integers and arrays cannot hold.
  */
 #include "values.h"
 
@@ -131,7 +131,7 @@ static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates
            (travel_ms == NULL || read_int(travel_ms, &params->travel_ms, ASSIGN_TRAVEL));
 }
 
-/* Read the number of floors. The masks, which follow, hold at most ASSIGN_MAX_FLOORS. */
+/* Read and check the number of floors, on which the size of the masks and rates depends. */
 static bool read_plan_floors(PyObject *object, int *floors)
 {
     if (!read_int(object, floors, ASSIGN_FLOORS))

@@ -12,7 +12,8 @@ static PyObject *none_or_error(int result)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(unshare_doc, "unshare($module, flags, /)\n--\n\nMove this thread to new namespaces; raise OSError.");
+PyDoc_STRVAR(unshare_doc, "unshare($module, flags, /)\n--\n\n"
+                          "Move this thread to new namespaces. Raise OSError on failure.");
 
 static PyObject *call_unshare(PyObject *module, PyObject *args)
 {
@@ -23,7 +24,8 @@ static PyObject *call_unshare(PyObject *module, PyObject *args)
     return none_or_error(unshare(flags));
 }
 
-PyDoc_STRVAR(setns_doc, "setns($module, fd, flags, /)\n--\n\nMove this thread to the namespace fd; raise OSError.");
+PyDoc_STRVAR(setns_doc, "setns($module, fd, flags, /)\n--\n\n"
+                        "Move this thread to the namespace fd. Raise OSError on failure.");
 
 static PyObject *call_setns(PyObject *module, PyObject *args)
 {

@@ -1,13 +1,13 @@
 /* Parking: puts idle cars near the next passengers.
  *
  * It minimises a sum over all buttons. The term of a button is its rate times the time that the nearest car needs, plus
- * SECOND times the time of the second nearest. A busy car can serve a button when its plan passes the button in its
- * direction, or after the end of its plan. The times are means over two moments: when the next passenger is expected,
- * and LATER_MS from now. By then, a car that is about to pass is gone.
+ * a smaller part (SECOND) of the time that the second nearest needs. A busy car can serve a button when its plan passes
+ * the button in its direction, or after the end of its plan. The time of a busy car is a mean over two moments: half
+ * the expected time until the next passenger, and LATER_MS. By then, a car that is about to pass is gone.
  *
  * - A rate of unknown traffic is added for every button. It grows with the load. In a busy building, a car at the
  *   busiest button would leave with few passengers and then be away.
- * - The way to a floor has a price, which grows with the load for each car. A car that rests higher up comes to the
+ * - Each floor that a car moves to park has a price, which grows with the load. A car that rests higher up comes to the
  *   lobby later, takes more passengers at once, and is near the passengers above the lobby.
  * - Sparing parking adds a price for a motor start, so that a car stays where it is if it would gain little.
  * - At a *main* button, such as the lobby's in an up-peak, more than two cars count. The price of the time of the k-th
@@ -26,17 +26,17 @@ enum {
     WORK_MAX = 600000, /* comparisons of arrival times */
     ROUNDS_MAX = 4,
     PRICE = 256,          /* the unit of a price of parking is 1/256 ms of one person */
-    SECOND = 98,          /* the price of each ms that the second nearest car needs */
-    WAY = 1000,           /* price in ms of a way through the whole building */
-    START = 1000,         /* price in ms of a way, however short, for sparing parking */
-    LOAD_MAX = 16 * PLAN_LOAD, /* limits the two values that grow with the load */
-    LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load / cars) squared */
+    SECOND = 98,          /* the price of each ms that the second nearest car needs, in units of 1 / PRICE */
+    MOVE = 1000,          /* price in ms of a move through the whole building */
+    START = 1000,         /* price in ms of a move, however short, for sparing parking */
+    LOAD_MAX = 16 * PLAN_LOAD, /* a greater load adds no more to the two values that grow with it */
+    LOADED_MOVE = 8,      /* price in ms of each floor of a move, times (load / cars) squared */
     LOADED_UNKNOWN = 45,  /* added to every rate: mean rate * LOADED_UNKNOWN / PLAN_LOAD * (load / PLAN_LOAD)^2 */
     RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate; any button can be the next */
     RATE_PRIOR = 10,      /* people in 2^20 ms, added to the sum of all rates */
     LATER_MS = 4000,
     MAIN = 2,       /* a main button has more than MAIN times the rate of all other buttons together */
-    AWAY_TRIPS = 2, /* how long a car is away from a main button */
+    AWAY_TRIPS = 2, /* how long a car is away from a main button, in trips */
     FAR_MS = 1 << 24, /* bounds the arithmetic, far beyond any real time */
 };
 
@@ -57,15 +57,15 @@ static struct arrivals with(struct arrivals known, int64_t ms)
 struct parking {
     struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* the arrivals of busy cars; down and up */
     int64_t weight[2][ASSIGN_MAX_FLOORS];
-    int64_t weights;
-    int64_t way;   /* the price of one floor of the way to a target, in units of PRICE */
-    int64_t start; /* the price of a way, however short */
+    int64_t weights;     /* their sum, with the main button's */
+    int64_t floor_price; /* of each floor of a move, in units of 1 / PRICE */
+    int64_t start_price; /* of a move, however short */
     bool has_main;
     int main_way, main_floor;              /* the main button */
-    int64_t main_weight;                   /* its weight; *weight* has 0 instead */
+    int64_t main_weight;                   /* its weight; *weight* is 0 there */
     int64_t main_price[ASSIGN_MAX_CARS];   /* the price of each ms that the k-th nearest car needs to it */
     int64_t main_busy_ms[ASSIGN_MAX_CARS]; /* the times that busy cars need to it */
-    int from[ASSIGN_MAX_CARS]; /* the floor of a free car, or the next one that it reaches */
+    int from[ASSIGN_MAX_CARS]; /* the floor of a free car, or the next floor that it reaches */
 };
 
 static bool is_free(const struct assign_car *car, const struct assign_share *share)
@@ -93,7 +93,8 @@ static void find_main(struct parking *parking, const struct plan_problem *p, int
     int64_t *weight = &parking->weight[parking->main_way][parking->main_floor];
     parking->main_weight = *weight;
     *weight = 0;
-    int64_t away = (PRICE * most * AWAY_TRIPS * trip_ms) >> PLAN_RATE_SHIFT; /* cars, if there were enough, * PRICE */
+    /* PRICE times the mean number of cars that would be away if there were enough cars. */
+    int64_t away = (PRICE * most * AWAY_TRIPS * trip_ms) >> PLAN_RATE_SHIFT;
     int64_t chance = PRICE;
     parking->main_price[0] = PRICE;
     for (int k = 1; k <= last; k++) {
@@ -105,7 +106,8 @@ static void find_main(struct parking *parking, const struct plan_problem *p, int
         parking->main_price[1] = SECOND;
 }
 
-/* Set the weights of the buttons and the price of the way. Return the expected time until the next passenger comes. */
+/* Set the weights of the buttons, the main button, and the price of each floor of a move. Return the expected time
+ * until the next passenger comes. */
 static int64_t weigh(struct parking *parking, const struct plan_problem *p)
 {
     const int floors = p->params->floors;
@@ -115,7 +117,7 @@ static int64_t weigh(struct parking *parking, const struct plan_problem *p)
     int64_t load = plan_min(plan_load(p->params, p->n, total), LOAD_MAX);
     int64_t loaded = total * load * load * LOADED_UNKNOWN / (PLAN_LOAD * PLAN_LOAD * PLAN_LOAD) / floors;
     int64_t unknown = plan_min(RATE_UNKNOWN + loaded, PLAN_MAX_RATE);
-    parking->way = (int64_t)PRICE * WAY / floors + PRICE * LOADED_WAY * load * load / p->n / p->n;
+    parking->floor_price = (int64_t)PRICE * MOVE / floors + PRICE * LOADED_MOVE * load * load / p->n / p->n;
     parking->weights = 0;
     for (int f = 0; f < floors; f++) {
         parking->weight[0][f] = f > 0 ? p->rates->down[f] + unknown : 0;
@@ -185,8 +187,8 @@ static int64_t price_main(const struct parking *parking, int others, const int64
 static int64_t price(const struct parking *parking, const struct plan_problem *p, int target, int from,
                      struct arrivals others[2][ASSIGN_MAX_FLOORS], const int64_t *main_ms)
 {
-    int64_t trip = target == from ? 0 : parking->start + parking->way * plan_distance(target, from);
-    int64_t sum = trip * parking->weights;
+    int64_t move = target == from ? 0 : parking->start_price + parking->floor_price * plan_distance(target, from);
+    int64_t sum = move * parking->weights;
     for (int f = 0; f < p->params->floors; f++) {
         int64_t ms = (int64_t)p->params->travel_ms * plan_distance(target, f);
         for (int way = 0; way < 2; way++) {
@@ -245,7 +247,7 @@ int plan_park(const struct assign_params *params, const struct assign_car *cars,
     int status = plan_prepare(&p, params, hall, cars, n, rates);
     if (status != ASSIGN_OK)
         return status;
-    parking.start = sparing ? (int64_t)PRICE * START : 0;
+    parking.start_price = sparing ? (int64_t)PRICE * START : 0;
     const int64_t since_ms[MOMENTS] = {weigh(&parking, &p) / 2, LATER_MS};
     for (int f = 0; f < params->floors; f++)
         parking.busy[0][f] = parking.busy[1][f] = (struct arrivals){FAR_MS, FAR_MS};
