@@ -50,7 +50,7 @@ class Call(NamedTuple):
     floor: int
 
 
-class Building:
+class SimulatorClient:
     """A client of the simulator's control socket."""
 
     def __init__(self, port: int) -> None:
@@ -297,7 +297,7 @@ def try_card(programs: Programs, scratch: Path) -> None:
     cards = ["--cars", 2, "--port", port, "--control", control, "--at", 0, "--card", prefix]
     programs.start("cards", "sim", "--headless", *cards)
     wait("the simulator with I/O cards to listen", lambda: answers(control))
-    building = Building(control)
+    building = SimulatorClient(control)
     programs.start("serve-card", "serve-card", "--serial", f"{prefix}1", "--port", served)
     group = ["--group", f"smoke-{os.getpid()}", "--net-port", net_port, "--broadcast", "127.255.255.255"]
     group += ["--key-file", key]

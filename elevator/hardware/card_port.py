@@ -229,7 +229,7 @@ class CardPort:
         if now_ms >= self._report_at_ms:
             self._report_at_ms = now_ms + REPORT_MS
             action = f"the motor is stopped until replies are valid again (halt number {self.halts})"
-            advice = "run `elevator doctor` to find other programs that use the port"
+            advice = f"if this recurs, stop other programs that use the port (sudo fuser -v {self._path} lists them)"
             self.news.append(f"I/O card {self._path}: {self.client.why_halted}; {action}; {advice}")
 
     def _report(self, now_ms: int, problem: str = "") -> None:

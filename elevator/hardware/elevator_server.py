@@ -108,9 +108,10 @@ class ServerCodec:
 
 
 class ElevatorServer:
-    """The connection to one elevator server. It reconnects whenever it is lost, and never blocks.
+    """The connection to one elevator server. It reconnects whenever it is lost.
 
-    The caller logs the lines in `news`, oldest first, and removes them.
+    It never blocks if *host* is an address; if *host* is a name, each lookup may block. The caller logs the lines in
+    `news`, oldest first, and removes them.
     """
 
     def __init__(self, host: str, port: int, floors: int) -> None:

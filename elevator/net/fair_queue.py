@@ -71,7 +71,7 @@ class FairQueue:
     """Two queues: one for known addresses and one for unknown ones."""
 
     dropped: int = 0
-    """How many datagrams were dropped because a queue was full."""
+    """How many datagrams were dropped because a queue was full, or an address had ADDRESS_CAPACITY datagrams in it."""
     _known: dict[str, None] = field(factory=dict)
     """The known addresses, as an ordered set: the address heard from last comes last."""
     _of_known: Queue = field(factory=Queue)

@@ -62,8 +62,8 @@ class DiskError(Exception):
 def lock(directory: Path) -> int | None:
     """Lock the record in *directory*. Return the descriptor of the lock, or None if the disk cannot store a lock file.
 
-    In the latter case, log it. The lock lasts until every process with a copy of the descriptor has ended. Raise
-    StoreError if another process holds the lock, or if the directory can never be made.
+    In the latter case, log the reason. The lock lasts until every process with a copy of the descriptor has ended.
+    Raise StoreError if another process holds the lock, or if the directory cannot be made and a retry is useless.
     """
     try:
         make_directory(directory)
@@ -127,7 +127,7 @@ class Store:
     def load(self) -> Record | None:
         """Return the record, or None if it is missing or damaged; raise DiskError if the disk cannot be read.
 
-        Replace a damaged record with an empty one.
+        A damaged record is set aside, and a new one made.
         """
         try:
             # Read bytes, not text: for invalid text, SQLite would report an error that looks like a disk error.
