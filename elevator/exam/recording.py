@@ -35,14 +35,14 @@ class Recording:
     def timeline(self, sent_per_100ms: Sequence[Counter[int]]) -> Timeline:
         """Return the recording up to now.
 
-        *sent_per_100ms*: for each car, the number of datagrams sent in each tenth of a second of the monotonic clock.
+        *sent_per_100ms*: for each car, the number of IP packets sent in each tenth of a second of the monotonic clock.
         """
         self._building.settle()
         end_ms = self.now_ms
         for car in range(len(self._building.servers)):
             self._note_height(car, end_ms)
         first = self._start_us // 100_000
-        datagrams = [tuple(sent[first + tenth] for sent in sent_per_100ms) for tenth in range(end_ms // 100 + 1)]
+        packets = [tuple(sent[first + tenth] for sent in sent_per_100ms) for tenth in range(end_ms // 100 + 1)]
         return Timeline(
             len(self._building.servers),
             self._building.servers[0].elevator.shaft.floors,
@@ -50,7 +50,7 @@ class Recording:
             tuple(self.seen),
             tuple(self._heights),
             tuple(self.interventions),
-            tuple(datagrams) if sent_per_100ms else (),
+            tuple(packets) if sent_per_100ms else (),
         )
 
     def _observe(self, car: int, event: Event, at_us: int) -> None:

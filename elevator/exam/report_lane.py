@@ -1,8 +1,8 @@
 """Draws the lane of one car in the timeline of a test, as SVG.
 
 At the top is the height of the car. Below it are rows for the motor, the floor indicator, each button with its lamp,
-each fault, rejected requests, and the datagrams that the controller sent. Each mark has a class: report.html gives it a
-colour, and LEGEND explains it. Floor sensors are not drawn, because the height shows the same.
+each fault, rejected requests, and the IP packets that the controller sent. Each mark has a class: report.html gives it
+a colour, and LEGEND explains it. Floor sensors are not drawn, because the height shows the same.
 """
 
 import math
@@ -47,7 +47,7 @@ LEGEND = {
     "fault": "fault made by the test",
     "away": "controller not connected",
     "rejected": "request that the server rejected",
-    "sent": "datagrams that the controller sent",
+    "sent": "IP packets that the controller sent",
 }
 """What the mark of each class means."""
 
@@ -198,7 +198,7 @@ def _indicator(seen: Sequence[CarEvent], axis: Axis) -> str:
 
 
 def _histogram(sent: Sequence[int], most: int, axis: Axis) -> str:
-    """Return a histogram with a bar per tenth of a second. A bar of full height stands for *most* datagrams."""
+    """Return a histogram with a bar per tenth of a second. A bar of full height stands for *most* packets."""
     base = height = HISTOGRAM / 2
     path = f"M{axis.x(0)} {base:g}"
     for n, number in enumerate(sent):

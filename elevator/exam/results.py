@@ -97,7 +97,7 @@ class Timeline:
     heights: tuple[Height, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     datagrams: tuple[tuple[int, ...], ...] = ()
-    """For each tenth of a second, the number of datagrams that each car's controller sent; empty without a network."""
+    """For each tenth of a second, the number of IP packets that each car's controller sent; empty without a network."""
 
 
 @frozen

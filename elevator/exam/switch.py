@@ -78,7 +78,7 @@ class EthernetSwitch:
     def clear_counts(self) -> None:
         """Set all counts to zero and forget the captured frames."""
         count = len(self._hosts)
-        self.datagrams = [0] * count
+        self.packets = [0] * count
         """For each host, the number of IP packets that it sent."""
         self.sent_bytes = [0] * count
         """For each host, the total length of these packets."""
@@ -178,7 +178,7 @@ class EthernetSwitch:
         if not self.is_counting or port == len(self._hosts) or not frame.is_ip or frame.is_overhead:
             return
         now_ms = self._clock_ms()
-        self.datagrams[port] += 1
+        self.packets[port] += 1
         self.sent_bytes[port] += frame.ip_bytes
         self.sent_per_100ms[port][now_ms // BUCKET_MS] += 1
         if frame.udp is not None and frame.udp.port not in SERVICES:

@@ -146,9 +146,9 @@ class HostSocket:
 
     def send_and_forward(self, payload: bytes) -> None:
         """Send a datagram and wait until the switch has handled it."""
-        sent = self.bench.switch.datagrams[self.host]
+        sent = self.bench.switch.packets[self.host]
         self.send(payload)
-        self.bench.wait(lambda: self.bench.switch.datagrams[self.host] > sent)
+        self.bench.wait(lambda: self.bench.switch.packets[self.host] > sent)
 
     def read(self) -> list[bytes]:
         while True:
@@ -195,7 +195,7 @@ def test_datagrams_reach_other_hosts() -> None:
         sockets[2].expect(b"to all", b"to one", b"directed", bytes(20_000))
         assert sockets[2].received[0] == (b"to all", bench.hosts[0].address)
         assert bench.switch.udp_ports == {PORT: 4}
-        assert bench.switch.datagrams == [1 + 14, 1, 1]
+        assert bench.switch.packets == [1 + 14, 1, 1]
         assert bench.switch.sent_bytes[1:] == [28 + 6, 28 + 8]
         assert bench.switch.bad_frames == 0
 
@@ -324,7 +324,7 @@ def test_switch_counts_no_frames_at_rest() -> None:
     with opened(2) as bench:
         end = time.monotonic() + REST_S
         bench.wait(lambda: time.monotonic() > end)
-        assert (bench.switch.datagrams, bench.switch.udp_ports) == ([0, 0], {})
+        assert (bench.switch.packets, bench.switch.udp_ports) == ([0, 0], {})
 
 
 @sandboxed
@@ -449,7 +449,7 @@ def test_elevator_server_that_restarts_is_on_its_host_again() -> None:
 
 @sandboxed
 def test_killed_process_leaves_no_interfaces() -> None:
-    """The hosts' cables end in the namespace of this process. They vanish with the hosts' namespaces."""
+    """One end of each host's cable is in the namespace of this process. It vanishes with the namespace of the host."""
     enter_namespace()
     ours, theirs = os.pipe()
     pid = os.fork()

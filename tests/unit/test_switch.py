@@ -261,7 +261,7 @@ def test_unplugged_host_neither_sends_nor_receives(network: Network) -> None:
     network.switch.plug(0, False)
     assert (network.switch.unplugged, network.cables[0].is_plugged) == ({0}, False)
     assert network.send(0, network.datagram(0)) == [[], [], [], []]
-    assert network.switch.datagrams == [0, 0, 0]
+    assert network.switch.packets == [0, 0, 0]
     frame = network.datagram(1)
     assert network.send(1, frame) == [[], [], [frame], [frame]]
     assert network.send(GATEWAY, network.datagram(GATEWAY, to=0)) == [[], [], [], []]
@@ -308,7 +308,7 @@ def test_counters_count_what_hosts_send_even_if_it_is_lost(network: Network) -> 
     network.send(0, network.datagram(0, b""), arp(network, 0))
     network.send(1, network.datagram(1, port=53))
     network.send(GATEWAY, network.datagram(GATEWAY))
-    assert switch.datagrams == [3, 1, 0]
+    assert switch.packets == [3, 1, 0]
     assert switch.sent_bytes == [3 * 28 + 6, 28 + 7, 0]
     assert switch.sent_per_100ms == [Counter({123: 2, 124: 1}), Counter({124: 1}), Counter()]
     assert switch.udp_ports == {PORT: 3}
@@ -318,10 +318,10 @@ def test_counters_count_what_hosts_send_even_if_it_is_lost(network: Network) -> 
         (0, 12_445, b""),
     ]
     switch.clear_counts()
-    assert (switch.datagrams, switch.udp_ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
+    assert (switch.packets, switch.udp_ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
     switch.is_counting = False
     network.send(0, network.datagram(0, b"12"))
-    assert (switch.datagrams, switch.udp_ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
+    assert (switch.packets, switch.udp_ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
     assert not any(switch.sent_per_100ms)
 
 
@@ -346,7 +346,7 @@ def test_replay_repeats_frames_in_the_name_of_their_senders(network: Network) ->
     captured = list(network.switch.capture)
     network.switch.replay(captured)
     assert network.run() == [[], frames[:1], frames, frames[:1]]
-    assert network.switch.datagrams == [2, 0, 0]
+    assert network.switch.packets == [2, 0, 0]
     assert list(network.switch.capture) == captured
     network.switch.groups = [{0, 1}, {2}]
     network.switch.replay(captured)
@@ -365,7 +365,7 @@ def test_injected_datagram_comes_from_another_host(network: Network) -> None:
     assert (frame.udp.source_port, frame.udp.port) == (PORT, PORT)
     assert frame.data[16:22] == network.cables[2].mac
     assert frame.data[36:40] == socket.inet_aton(network.cables[2].address)
-    assert network.switch.datagrams == [0, 0, 0]
+    assert network.switch.packets == [0, 0, 0]
 
 
 def test_injected_datagram_can_have_another_source(network: Network) -> None:
