@@ -97,9 +97,7 @@ class Broadcast:
                 self._interfaces.refresh()
         sealed = seal(encode(heartbeat, self._group), self._key)
         failures = {route.name: self._send_on(sealed, route) for route in self._interfaces.routes}
-        failures |= {
-            name: f"cannot join the multicast group: {error}" for name, error in self._interfaces.not_joined.items()
-        }
+        failures |= self._interfaces.not_joined
         failures = failures or {NO_INTERFACE: NO_INTERFACE}
         self._is_offline = all(failures.values())
         if self._is_offline:
@@ -133,12 +131,22 @@ class Broadcast:
                 "no network interface is available: only nodes on this machine receive heartbeats; retrying. "
                 "Check the cable"
             )
-        elif begun:
+            return
+        not_joined = [name for name in begun if name in self._interfaces.not_joined]
+        not_sent = [name for name in begun if name not in not_joined]
+        if not_joined:
+            log.warning(
+                "cannot join the multicast group on %s (%s): this node may miss heartbeats from there; retrying. "
+                "Raise the limit net.ipv4.igmp_max_memberships with sysctl",
+                ", ".join(not_joined),
+                ", ".join(sorted({failures[name] for name in not_joined})),
+            )
+        if not_sent:
             is_alone = all(self._sending[name].is_failing for name in failures)
             log.warning(
                 "broadcasts on %s fail (%s): %s; retrying. Check the cable, and allow UDP port %d in the firewall",
-                ", ".join(begun),
-                ", ".join(sorted({failures[name] for name in begun})),
+                ", ".join(not_sent),
+                ", ".join(sorted({failures[name] for name in not_sent})),
                 "only nodes on this machine receive all heartbeats"
                 if is_alone
                 else "nodes there may miss this node's heartbeats",

@@ -205,7 +205,7 @@ def test_node_and_doctor_report_a_multicast_group_that_cannot_be_joined(tmp_path
     with host.entered():
         Path("/proc/sys/net/ipv4/igmp_max_memberships").write_text("0")
     with lab(tmp_path, hosts=[host], net_port=NET_PORT, broadcast=MULTICAST) as group:
-        group.wait_for(0, "broadcasts on eth0 fail (cannot join the multicast group: No buffer space available)")
+        group.wait_for(0, "cannot join the multicast group on eth0 (No buffer space available)")
         (line,) = (line for line in doctor(group, host, "--broadcast", MULTICAST) if "multicast" in line)
     assert line.startswith(f"✗ cannot join the multicast group {MULTICAST} (eth0: No buffer space available)")
 
