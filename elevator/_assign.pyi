@@ -52,10 +52,12 @@ def reference(
 
 _Shares: TypeAlias = tuple[tuple[int, int], ...]
 _Rates: TypeAlias = tuple[int, ...]
-"""The rate at which people arrive at each floor, in people per 2^20 ms, 0..65535. () means 0 for all floors.
+"""The rates at which people arrive to travel in one direction, by floor, in people per 2^20 ms, 0..65535.
 
-There is no button down at floor 0. The rate there is that of people whose button is unknown. It counts only as part of
-the total traffic."""
+() means 0 for all floors.
+
+Floor 0 has no down button. Its rate down is that of people whose button is unknown. It belongs to no button, but `plan`
+counts it as load."""
 
 def plan(
     floors: int,

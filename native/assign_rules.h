@@ -243,7 +243,7 @@ static void requeue(struct clock *queue, int n, int64_t spent)
     queue[i] = clock;
 }
 
-/* Make the initial move of all cars. */
+/* Let each car take its first step, and queue the cars by their clocks. */
 static void start(struct simulation *sim)
 {
     const struct floors up = sim->up, down = sim->down;

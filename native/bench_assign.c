@@ -155,7 +155,8 @@ static bool is_free(const struct assign_car *car, const struct assign_share *sha
     return (car->cab | share->up | share->down) == 0 && car->behaviour != ASSIGN_DOOR_OPEN;
 }
 
-/* Choose where each free car among *first* to *last* waits. *shares* assigns all lit calls. */
+/* Set the targets of the cars from *first* to *last*: the floor where a free car waits, and -1 for the others. *shares*
+ * must contain all lit calls, also those that open doors serve. */
 static void park(struct bench_group *g, const struct bench_view *view, const struct assign_share *shares, int first,
                  int last)
 {

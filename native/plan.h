@@ -16,7 +16,7 @@ enum { PLAN_OBSTRUCTED = 3 };
 
 #define PLAN_RATE_SHIFT 20 /* a rate is a number of people in 2^20 ms, 17.5 minutes */
 
-/* The rates at which people come to the hall buttons, learned by the group. Floor 0 has no button down: down[0] is the
+/* The rates at which people come to the hall buttons, learned by the group. Floor 0 has no down button: down[0] is the
  * rate of people whose button is unknown. */
 struct plan_rates {
     int up[ASSIGN_MAX_FLOORS];

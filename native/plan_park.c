@@ -111,7 +111,7 @@ static void find_main(struct parking *parking, const struct plan_problem *p, int
 static int64_t weigh(struct parking *parking, const struct plan_problem *p)
 {
     const int floors = p->params->floors;
-    int64_t total = 0;
+    int64_t total = 0; /* without the people whose button is unknown: with them, parking is worse in an up-peak */
     for (int f = 0; f < floors; f++)
         total += p->rates->up[f] + (f > 0 ? p->rates->down[f] : 0);
     int64_t load = plan_min(plan_load(p->params, p->n, total), LOAD_MAX);

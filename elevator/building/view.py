@@ -70,7 +70,11 @@ def floors_by_button(buttons: Buttons) -> dict[str, list[int]]:
 
 
 def controller(state: str, plugged: bool | None) -> Json:
-    """Return the values that all controllers have. *plugged* is None if the page does not control the network."""
+    """Return the values that this program's nodes and other programs' controllers have in common.
+
+    *state* comes from `Controllers.states`. *plugged* is true if the network cable is plugged in; None if the page does
+    not control the network.
+    """
     return {"state": state, "plugged": plugged}
 
 

@@ -215,7 +215,7 @@ def assign(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bo
     if any(len(cab) != len(hall) for cab in cabs.values()):
         raise InputError("hallRequests and all cabRequests must have the same length")
     cars = [read_car(states[id], cabs[id]) for id in ids]
-    up, down = (mask([row[way] for row in hall]) for way in (0, 1))
+    up, down = (mask([row[kind] for row in hall]) for kind in (0, 1))
     try:
         assignments = run_algorithm(len(hall), up, down, cars, "" in states, options)
     except ValueError as error:

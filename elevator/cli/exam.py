@@ -224,7 +224,7 @@ def _run_first(command: str, meanwhile: Callable[[], None]) -> None:
             first.terminate()
             raise
     if first.returncode:
-        raise BadCommand(f"the command of --first failed with status {first.returncode}")
+        raise BadCommand(f"the --first command failed with status {first.returncode}")
 
 
 def _where_to_look(html: Path | None, keep: Path | None, name: str) -> str:

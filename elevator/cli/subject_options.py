@@ -53,7 +53,7 @@ def add_options(parser: ArgumentParser) -> list[str]:
             type=seconds,
             default=0.0,
             metavar="SECONDS",
-            help="time from one start to the next; default: 0",
+            help="time between the starts of two controllers; default: 0",
         ),
     ]
     return [option.dest for option in options]

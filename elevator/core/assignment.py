@@ -278,8 +278,8 @@ def targets(
 @lru_cache(maxsize=CACHE_SIZE)
 def total(rates: tuple[Rates, ...], floors: int) -> Rates:
     """Add up the rates of all cars. A car that has counted no passengers adds nothing."""
-    rows = [[each[way] for each in rates if each[way]] or [(0,) * floors] for way in (0, 1)]
-    up, down = (tuple(map(sum, zip(*row, strict=True))) for row in rows)
+    known = [each for each in rates if each.up] or [Rates((0,) * floors, (0,) * floors)]
+    up, down = (tuple(map(sum, zip(*rows, strict=True))) for rows in zip(*known, strict=True))
     return Rates(up, down)
 
 

@@ -1,8 +1,9 @@
 """The call set: a replicated set of calls with the operations press, serve and merge.
 
 It is an observed-remove set without tombstones (Bieniusa et al. 2012, "An optimized conflict-free replicated set").
-A *dot*, (author, n), identifies a press. An *entry* describes the presses of one author: the dots that are not served
-yet, and the highest n known. The highest n of each entry, taken together, form the version vector.
+A *dot*, (author, n), identifies a press. An *entry* describes the presses of one author: the dots that are *live*,
+neither served nor replaced, and the highest n known. The highest n of each entry, taken together, form the version
+vector.
 
  1. `press` adds a new dot and removes the author's older dot for the same call.
  2. `serve` removes the live dots of the calls served. It does not affect dots that this replica has not seen yet.

@@ -152,15 +152,15 @@ def buttons_of(calls: Iterable[Call]) -> Buttons:
 class Entry:
     """The presses of one author, as far as a replica of the call set knows them.
 
+    A press is *live* until it is served, or replaced by a later press of the same call by the same author.
     Invariants: no number in `live` exceeds `newest`; at most one live press per call.
     """
 
     author: Author
     newest: int
-    """The number of the author's newest known press. Each press up to this number is in `live`, or was served, or was
-    replaced by a later press of the same call."""
+    """The number of the author's newest known press."""
     live: Mapping[int, Call] = {}
-    """The presses not yet served, by number."""
+    """The live presses, by number. All others up to `newest` were served or replaced."""
 
     @cached_property
     def buttons(self) -> Buttons:
@@ -183,7 +183,7 @@ class Calls:
 
     @cached_property
     def live(self) -> Mapping[Dot, Call]:
-        """The presses not yet served, each with its call."""
+        """The live presses, each with its call."""
         return {Dot(author, n): call for author, entry in self.entries.items() for n, call in entry.live.items()}
 
     @cached_property
@@ -293,10 +293,10 @@ class Car:
     behaviour: Behaviour = Behaviour.IDLE
     fault: Fault = Fault.POSITION
     obstructed: bool = False
-    """True while the door is obstructed. The assigner then assumes that the door stays open for a full dwell time."""
+    """True while the door is obstructed. The plan then assumes that the door stays open for a full dwell time."""
     announced: bool = True
-    """False if the car is making a stop and has not announced a direction yet. Then it may still serve either hall call
-    at its floor, but while there are calls ahead, only the one in its direction."""
+    """False during a stop at which the car has not announced a direction yet. It then serves the hall call in its
+    direction or, if no calls lie ahead, possibly the other one instead."""
 
 
 class Assigner(StrEnum):

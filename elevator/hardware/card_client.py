@@ -167,7 +167,10 @@ class CardClient:
                 assert_never(self.phase)
 
     def is_late(self, now_ms: int) -> bool:
-        """Return whether a reply is overdue. After a stall, it may be in the port: read it before calling `advance`."""
+        """Return whether a reply is overdue.
+
+        After a stall, the reply may be in the buffer of the port: read it before calling `advance`.
+        """
         return self.panel.asked_at_ms is not None and now_ms >= self.panel.asked_at_ms + LATE_MS
 
     def receive(self, data: bytes, now_ms: int) -> None:

@@ -145,7 +145,8 @@ class Plan:
     travel_ms: int
     """The travel time between adjacent floors."""
     calm_at_ms: int
-    """The time by which all temporary faults have ended and all buttons are released."""
+    """All temporary faults have ended by this time, and no button is pressed later. A button may be held a little
+    longer."""
     faults: tuple[InjectedFault, ...]
     presses: tuple[Press, ...]
     traffic: PassengerFlow | None = None

@@ -103,7 +103,10 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_details(seed: int, faults: Iterable[InjectedFault], passing_ms: int) -> Iterator[InjectedFault]:
-    """Draw the details that the families of *faults* have left open."""
+    """Yield *faults* with random details.
+
+    The delay of a SLOW_SERVER is limited, so that its car passes no floor unnoticed.
+    """
     details, silences, freezes = (random.Random(f"{name} {seed}") for name in ("details", "silence", "pauses"))
     for fault in faults:
         match fault.kind:

@@ -32,7 +32,7 @@ FAILED: the same number, if the disk did not store that record.
 
 
 class DiskNews(NamedTuple):
-    """What the worker has learned about the disk since its last turn. messages.Tick describes the fields."""
+    """What the worker has learned about the disk since its last turn: the fields of a Tick that concern the disk."""
 
     recorded: Calls | None = None
     failed: bool = False

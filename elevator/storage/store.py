@@ -264,5 +264,5 @@ def connect(path: Path) -> sqlite3.Connection:
         database.execute("COMMIT")
     if database.execute("SELECT sql FROM sqlite_schema").fetchall() != [(TABLE,)]:
         database.close()
-        raise sqlite3.DatabaseError("its table is not that of a record")
+        raise sqlite3.DatabaseError("its tables are not those of a record")
     return database

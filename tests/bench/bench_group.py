@@ -73,7 +73,7 @@ def now_ms() -> float:
 
 
 def measure_sweeps(port: int, rounds: int) -> None:
-    """Measure the time of a sweep of 4 floors with ElevatorServer, the client in the nodes."""
+    """Measure the time of a sweep of 4 floors with ElevatorServer, the nodes' client."""
     server = ElevatorServer("127.0.0.1", port, FLOORS)
     took: list[float] = []
     asked = 0.0

@@ -116,8 +116,11 @@ def main() -> int:
     for victims in ("worker", "supervisor and then worker"):
         took = measure_failovers(rounds, victims)
         median, worst = statistics.median(took), max(took)
-        print(f"{victims} killed: first message after {median:.1f} ms median, {worst:.1f} worst of {rounds}", end="")
-        print(f"; ratio to a press of {PRESS_MS} ms: {median / PRESS_MS:.2f} median, {worst / PRESS_MS:.2f} worst")
+        print(
+            f"{victims} killed: first message after a median of {median:.1f} ms, worst of {rounds}: {worst:.1f} ms",
+            end="",
+        )
+        print(f"; ratio to a press of {PRESS_MS} ms: median {median / PRESS_MS:.2f}, worst {worst / PRESS_MS:.2f}")
     kills, missed = count_missed_presses()
     print(f"worker killed {kills} times during {len(list(panel_buttons(FLOORS)))} presses: {missed} presses missed")
     fast_ms, slow_ms = longest_gap(), longest_gap_on_slow_disk()

@@ -74,7 +74,7 @@ def exam_without_namespaces(*arguments: str) -> subprocess.CompletedProcess[str]
         (["--versus", "", *EXITS], "argument --versus: the command is empty"),
         (["--versus", "nosuchprogram x", *EXITS], "cannot start nosuchprogram: there is no such program"),
         (["--", "./nosuchprogram"], f"cannot start {Path.cwd()}/nosuchprogram: there is no such program"),
-        (["--first", "exit 4", *EXITS], "the command of --first failed with status 4"),
+        (["--first", "exit 4", *EXITS], "the --first command failed with status 4"),
         (["--html", "nosuch/report.html", *EXITS], "cannot write nosuch/report.html: there is no directory nosuch"),
         (["--json", "/", *EXITS], "cannot write /: it is a directory"),
         (["--keep", "pyproject.toml", *EXITS], "cannot use the directory pyproject.toml of --keep: File exists"),

@@ -150,7 +150,7 @@ def test_page_loads_nothing_from_other_hosts(site: Site) -> None:
         (["GET /live HTTP/1.1", "Host: localhost", "Origin: http://localhost"], 426),
     ],
 )
-def test_requests_with_a_foreign_host_or_other_path_or_method_are_refused(
+def test_request_is_refused_unless_host_path_method_and_upgrade_are_right(
     site: Site, lines: list[str], status: int
 ) -> None:
     assert site.ask(*lines).startswith(f"HTTP/1.1 {status} ".encode())
