@@ -12,12 +12,10 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from attrs import frozen
-
 from elevator.building import shaft as physics
 from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.model import Button, Buttons, Motor, bits
 from elevator.hardware.server_side import MESSAGE_BYTES
 

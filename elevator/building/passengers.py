@@ -18,11 +18,9 @@ from collections.abc import Sequence
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
-from attrs import frozen
-
 from elevator.building.elevators import SimulatedElevator
 from elevator.core.call_set import mask
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.model import Button, Direction
 
 LAMP_DELAY_MS = 500

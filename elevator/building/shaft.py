@@ -12,9 +12,7 @@ Rules:
 - Without power the car stops. The motor keeps its command, so the car continues when power returns.
 """
 
-from attrs import frozen
-
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.model import Motor
 
 

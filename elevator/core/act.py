@@ -13,12 +13,10 @@
 
 from typing import NamedTuple, assert_never
 
-from attrs import frozen
-
 from elevator.core import door, motion, travel_times
 from elevator.core.door import DOOR_EXTENSION_MS, Phase
 from elevator.core.drive import STAND_MS, Activity, Drive, edge_timeout_ms
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.model import NEVER_MS, Behaviour, Button, Buttons, Call, Direction, Fault
 
 PARK_AFTER_MS = 200

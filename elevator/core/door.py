@@ -32,10 +32,8 @@ The diagram shows the usual transitions. These are the others:
 from enum import Enum, auto
 from typing import assert_never
 
-from attrs import frozen
-
 from elevator import _assign
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.messages import OpenDoor
 from elevator.core.model import NEVER_MS, Direction
 

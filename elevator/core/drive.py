@@ -17,11 +17,9 @@ snapshot of the panel. Then the node assigns the calls, and act.py chooses the n
 from enum import Enum, auto
 from typing import NamedTuple
 
-from attrs import frozen
-
 from elevator.core import door, position, travel_times
 from elevator.core.door import Door, Phase
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.messages import OpenDoor
 from elevator.core.model import NEVER_MS, Behaviour, Car, Direction, Fault, Inputs, Motor
 from elevator.core.position import Position

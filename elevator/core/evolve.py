@@ -1,7 +1,10 @@
-"""`evolve`: a copy of a value with some fields changed. It replaces `attrs.evolve` on the hottest paths.
+"""Immutable values on the hottest paths: `frozen` and `evolve` replace those of attrs, and do the same, but faster.
 
-`attrs.evolve` reads every field in a loop in Python. This function reads all fields at once, in C, so the copy of a
-Node takes a third of the time.
+mypy rejects every assignment to a field of a `frozen` class. With attrs, each instance also prevents it at run time, so
+its creation takes four to seven times as long.
+
+`attrs.evolve` reads every field in a loop in Python. Here, `evolve` reads all fields at once, in C, so the copy of a
+Node takes half the time.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,11 +12,13 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from attrs import fields
+from attrs import define, fields
 
 if TYPE_CHECKING:  # mypy checks the names and types of the changes only for attrs.evolve.
     from attrs import evolve as evolve  # noqa: PLC0414  This marks the name as exported.
+    from attrs import frozen as frozen  # noqa: PLC0414
 else:
+    frozen = define(unsafe_hash=True)
 
     def evolve(value: Any, **changes: Any) -> Any:
         """Return a copy of *value*, an instance of an attrs class, with the fields in *changes* replaced."""

@@ -13,9 +13,8 @@ from hashlib import blake2b
 from operator import xor
 from typing import NamedTuple
 
-from attrs import frozen
-
 from elevator import _assign
+from elevator.core.evolve import frozen
 
 MAX_FLOORS = _assign.MAX_FLOORS
 MAX_CARS = _assign.MAX_CARS

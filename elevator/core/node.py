@@ -13,12 +13,10 @@ earlier incarnation of this node, whose record was lost.
 from collections.abc import Mapping
 from functools import cached_property
 
-from attrs import frozen
-
 from elevator.core import door, drive, outgoing, peers, replica
 from elevator.core.assignment import Assignment
 from elevator.core.drive import Drive
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.messages import Heartbeat, Record
 from elevator.core.model import (
     EVERY_BUTTON,

@@ -31,9 +31,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from attrs import frozen
-
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.messages import Heartbeat
 from elevator.core.model import NEVER_MS, Author, Calls, Entry
 from elevator.core.peers import HEARTBEAT_MS

@@ -20,9 +20,7 @@ incarnation. If such heartbeats still arrive with rising sequence numbers after 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
-
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.messages import Heartbeat
 from elevator.core.model import NEVER_MS, Author, Calls, Fault, Rates
 

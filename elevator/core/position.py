@@ -7,9 +7,7 @@ it, the sensor is dead. After a start, a lost panel or a stall, the position is 
 shaft is accepted, and after a report of a floor outside it, the sensor is dead at once.
 """
 
-from attrs import frozen
-
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.model import NEVER_MS, Direction
 
 DOUBT_MS = 100

@@ -11,10 +11,8 @@ the call is durable there.
 from collections.abc import Collection
 from functools import lru_cache
 
-from attrs import frozen
-
 from elevator.core.call_set import acknowledges
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.model import EVERY_CAR, Buttons, Call, Calls, Dot, buttons_of
 
 

@@ -14,8 +14,7 @@ cars. Only one car writes each rate, so nodes with the same heartbeats compute t
 - native/bench_traffic.c implements the same rules for the benchmark. A test compares both implementations.
 """
 
-from attrs import frozen
-
+from elevator.core.evolve import frozen
 from elevator.core.model import RATE_MAX, Direction, Rates
 
 PEOPLE = 50

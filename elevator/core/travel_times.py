@@ -8,9 +8,7 @@ measurements show that the car is slow, because two power failures are unlikely 
 
 from collections.abc import Mapping
 
-from attrs import frozen
-
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.model import NEVER_MS, Direction
 from elevator.core.position import Position
 
