@@ -11,7 +11,6 @@ earlier incarnation of this node, whose record was lost.
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 
 from elevator.core import door, drive, outgoing, peers, replica
 from elevator.core.assignment import Assignment
@@ -86,11 +85,6 @@ class Node:
     def claims(self) -> Buttons:
         return self.assignment.claims
 
-    @cached_property
-    def next_timeout_at_ms(self) -> int:
-        """When the next live peer times out if no heartbeat arrives; NEVER_MS if no peer is alive."""
-        return peers.next_timeout_at_ms(self.peers, self.now_ms)
-
 
 def boot(id: int, floors: int, record: Record | None, random_bits: int, now_ms: int, policy: Policy) -> Node:
     """Return a node that starts at *now_ms* from *record*. *random_bits* is a random number below 2**32.
@@ -153,7 +147,8 @@ def record(node: Node) -> Record:
 
 def wake_at_ms(node: Node) -> int:
     """Return when the next turn is due if no input arrives."""
-    return min(send_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), node.next_timeout_at_ms)
+    next_timeout_at_ms = peers.next_timeout_at_ms(node.peers, node.now_ms)
+    return min(send_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), next_timeout_at_ms)
 
 
 def in_reach(node: Node) -> Mapping[int, Peer]:

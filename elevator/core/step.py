@@ -151,7 +151,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
     """
     now_ms = tick.now_ms
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
-    due_at_ms = min(node.quiet_until_ms, node.next_timeout_at_ms)
+    due_at_ms = min(node.quiet_until_ms, peers.next_timeout_at_ms(node.peers, node.now_ms))
     if not expected or now_ms >= due_at_ms or now_ms - node.now_ms >= DELAYED_MS:
         return None
     heard, news = peers.note_unchanged(node.peers, tick.heartbeats, now_ms)
