@@ -1,14 +1,15 @@
 """Immutable values on the hottest paths: `frozen` and `evolve` replace those of attrs, and do the same, but faster.
 
 mypy rejects every assignment to a field of a `frozen` class. With attrs, each instance also prevents it at run time, so
-its creation takes four to seven times as long.
+its creation takes four to seven times as long. A class with cached properties needs `slots=False`: otherwise attrs adds
+a __getattr__, which makes Python look up every field the slow way.
 
 `attrs.evolve` reads every field in a loop in Python. Here, `evolve` reads all fields at once, in C, so the copy of a
 Node takes half the time.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # mypy checks the names and types of the changes only for att
     from attrs import evolve as evolve  # noqa: PLC0414  This marks the name as exported.
     from attrs import frozen as frozen  # noqa: PLC0414
 else:
-    frozen = define(unsafe_hash=True)
+    frozen = partial(define, unsafe_hash=True)
 
     def evolve(value: Any, **changes: Any) -> Any:
         """Return a copy of *value*, an instance of an attrs class, with the fields in *changes* replaced."""

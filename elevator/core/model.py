@@ -147,7 +147,7 @@ def buttons_of(calls: Iterable[Call]) -> Buttons:
     return Buttons(*masks)
 
 
-@frozen
+@frozen(slots=False)
 class Entry:
     """The presses of one author, as far as a replica of the call set knows them.
 
@@ -174,7 +174,7 @@ class Entry:
         return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-@frozen
+@frozen(slots=False)
 class Calls:
     """A replica of the call set: an entry for each author. call_set.py defines the operations."""
 
