@@ -164,13 +164,13 @@ def hears(node: Node) -> int:
 def shown(node: Node) -> Calls:
     """Return the calls that this node shows on its panel and serves. Callers ignore the cab calls of other cars.
 
-    While this node hears from another incarnation with its id, only the cab calls of its own incarnations are included.
+    While this node hears from another incarnation with its id, the cab calls of that node's incarnations are excluded.
     """
     if not hears_own_id(node):
         return node.calls
-    return Calls(
-        {author: without_cab(e) if is_foreign(node, author) else e for author, e in node.calls.entries.items()}
-    )
+    entries = node.calls.entries
+    foreign = {author: without_cab(e) for author, e in entries.items() if e.buttons.cab and is_foreign(node, author)}
+    return Calls({**entries, **foreign}) if foreign else node.calls
 
 
 def without_cab(entry: Entry) -> Entry:
@@ -183,11 +183,11 @@ def hears_own_id(node: Node) -> bool:
 
 
 def is_foreign(node: Node, author: Author) -> bool:
-    """Return whether *author* is an incarnation of another node, even one with the same id (INCARNATIONS_OWN)."""
-    if author == node.me:
+    """Return whether *author* is an incarnation of another node with the same id as *node* (INCARNATIONS_OWN)."""
+    if author.id != node.me.id or author == node.me:
         return False
     last = node.predecessor
-    return last is None or author.id != node.me.id or not last - INCARNATIONS_OWN < author.incarnation <= last
+    return last is None or not last - INCARNATIONS_OWN < author.incarnation <= last
 
 
 def is_listening(node: Node) -> bool:
