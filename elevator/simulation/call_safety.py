@@ -65,8 +65,8 @@ class CallLedger:
         self.ever_confirmed: set[Dot] = set()
         self.vectors: dict[int, Mapping[Author, int]] = {}
         """Maps the digest of each call set to its version vector."""
-        self.sent: dict[Author, dict[Author, int]] = {}
-        """Maps each incarnation to the merged version vector of all call sets that it has published."""
+        self.published: dict[Author, set[int]] = {}
+        """Maps each incarnation to the digests of all call sets that it has published."""
         trial.subscribe(DiskWiped, self.on_disk_wiped)
         trial.subscribe(RecordStored, self.on_record_stored)
         trial.subscribe(ProgramStarted, self.on_program_started)
@@ -191,9 +191,8 @@ class CallLedger:
             if state.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> state.me.id & 1
         ]
         own = covers(node.disk.durable.seen, dot) or (node.stint.is_disk_failing and bool(counted_on))
-        return own and all(
-            covers(self.sent[run], dot) for run in counted_on if run in self.sent
-        )  # Ghosts are not in `sent`.
+        digests = [self.published[run] for run in counted_on if run in self.published]  # Ghosts are not in it.
+        return own and all(any(covers(self.vectors.get(digest, {}), dot) for digest in each) for each in digests)
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
         node, heartbeat = self.trial.nodes[event.node], event.heartbeat
@@ -204,8 +203,7 @@ class CallLedger:
             self.fail(f"node {node.id} published calls that are not on its disk")
         if any(entry.newest > vector.get(author, entry.newest) for author, entry in heartbeat.calls.entries.items()):
             self.fail(f"node {node.id} sent a heartbeat whose digest does not cover its entries")
-        sent = self.sent.setdefault(heartbeat.sender, {})
-        sent |= {author: n for author, n in vector.items() if n > sent.get(author, 0)}
+        self.published.setdefault(heartbeat.sender, set()).add(heartbeat.digest)
 
     def judge_lamps(self, event: ElevatorChanged) -> None:
         node, was, now = self.trial.nodes[event.node], event.before.lamps, event.after.lamps

@@ -148,9 +148,9 @@ class GroupService:
         """Check that no lit hall call stays unclaimed for longer than *allowed_ms* while a car is in service."""
         now_ms = self.trial.now_ms
         states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
-        lit = {call for node in members for call in node.calls_of(node.elevator.lamps)} & {*self.ledger.open.values()}
-        hall = [call for call in sorted(lit) if call.button is not Button.CAB]
-        orphans = [call for call in hall if states and not any(call in state.claims for state in states)]
+        hall = sorted({call for call in self.ledger.open.values() if call.button is not Button.CAB})
+        lit = [call for call in hall if any(call in node.elevator.lamps for node in members)]
+        orphans = [call for call in lit if states and not any(call in state.claims for state in states)]
         self.orphaned_since_ms = {call: self.orphaned_since_ms.get(call, now_ms) for call in orphans}
         for call, since_ms in self.orphaned_since_ms.items():
             if now_ms - since_ms > allowed_ms:
