@@ -15,6 +15,7 @@ snapshot of the panel. Then the node assigns the calls, and act.py chooses the n
 """
 
 from enum import Enum, auto
+from functools import cached_property
 from typing import NamedTuple
 
 from elevator.core import door, position, travel_times
@@ -41,9 +42,9 @@ class Activity(Enum):
     """The motor is running. The car has just reached a floor and has not decided yet whether to stop."""
 
 
-@frozen
+@frozen(slots=False)
 class Drive:
-    """The state of a car. Heartbeats carry the part that `public` returns."""
+    """The state of a car."""
 
     position: Position = Position()
     times: TravelTimes = TravelTimes()
@@ -66,6 +67,13 @@ class Drive:
         if self.activity is not Activity.RESTING:
             return Behaviour.MOVING
         return Behaviour.DOOR_OPEN if door.is_at_stop(self.door) else Behaviour.IDLE
+
+    @cached_property
+    def public(self) -> Car:
+        """The state that heartbeats carry. A car that has just reached a floor counts as idle: it may stop there."""
+        behaviour = Behaviour.IDLE if self.activity is Activity.ARRIVED else self.behaviour
+        is_announced = self.door.announced or behaviour is not Behaviour.DOOR_OPEN
+        return Car(self.position.floor or 0, self.direction, behaviour, self.fault, self.door.obstructed, is_announced)
 
 
 def boot(inherited: OpenDoor | None) -> Drive:
@@ -96,9 +104,11 @@ def sense(
     is_stopped, is_open = inputs.confirmed.motor_stopped, inputs.confirmed.door_open
     is_standing = not car.held and is_stopped and car.position.at_floor and inputs.floor == car.position.floor
     new_door = door.confirm(car.door, now_ms, is_standing, is_open, inputs.obstructed)
-    fault, due_at_ms = diagnose(evolve(car, door=new_door, is_standing=is_standing), now_ms, inputs.stop)
-    if (new_door, is_standing, fault) != (car.door, car.is_standing, car.fault):
-        car = evolve(car, door=new_door, is_standing=is_standing, fault=fault)
+    if new_door is not car.door or is_standing != car.is_standing:
+        car = evolve(car, door=new_door, is_standing=is_standing)
+    fault, due_at_ms = diagnose(car, now_ms, inputs.stop)
+    if fault is not car.fault:
+        car = evolve(car, fault=fault)
     accept_at_ms = car.position.accept_at_ms
     if accept_at_ms is None:
         return Sensed(car, due_at_ms)
@@ -244,10 +254,3 @@ def motor(car: Drive, floors: int) -> Motor:
     if car.activity is Activity.RESTING or car.held or at_end:
         return Motor.STOP
     return Motor(car.direction)
-
-
-def public(car: Drive) -> Car:
-    """Return the public state of *car*. A car that has just reached a floor counts as idle, since it may stop there."""
-    behaviour = Behaviour.IDLE if car.activity is Activity.ARRIVED else car.behaviour
-    is_announced = car.door.announced or behaviour is not Behaviour.DOOR_OPEN
-    return Car(car.position.floor or 0, car.direction, behaviour, car.fault, car.door.obstructed, is_announced)

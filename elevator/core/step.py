@@ -61,7 +61,7 @@ def step(node: Node, tick: Tick) -> Node:
         node.me,
         0,
         node.floors,
-        drive.public(node.drive),
+        node.drive.public,
         node.claims,
         hears,
         calls,
@@ -70,7 +70,8 @@ def step(node: Node, tick: Tick) -> Node:
         node.assignment.waited,
         __version__,
     )
-    return evolve(node, outgoing=outgoing.compose(node.outgoing, message, node.now_ms))
+    composed = outgoing.compose(node.outgoing, message, node.now_ms)
+    return node if composed is node.outgoing else evolve(node, outgoing=composed)
 
 
 def must_decide(before: Node, node: Node) -> bool:
@@ -104,9 +105,13 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
         assigned = assignment.assign(old, now_ms, node.policy, me, node.floors, visible.hall, members)
     work = evolve(assigned.claims, cab=every.cab)
     acted = act.act(sensed.car, now_ms, Tasks(me, work, every, assigned.target))
-    assigned = evolve(assigned, claims=assigned.claims - buttons_of(acted.served))
+    calls, counted = node.calls, node.traffic
+    if acted.served:
+        assigned = evolve(assigned, claims=assigned.claims - buttons_of(acted.served))
+        hidden = () if visible is calls else calls.live.keys() - visible.live.keys()
+        calls, counted = serve(calls, acted.served, hidden), count_passengers(node, assigned, acted.served)
     has_news = (
-        drive.public(acted.car) != drive.public(sensed.car)
+        acted.car.public != sensed.car.public
         or (assigned.claims, assigned.waited) != (old.claims, old.waited)
         or bool(acted.served)
     )
@@ -116,13 +121,11 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     forget_at_ms = NEVER_MS if duplicate is None else duplicate.forget_at_ms
     listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
     due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, assigned.due_at_ms, forget_at_ms, listened_at_ms)
-    hidden = () if visible is node.calls else node.calls.live.keys() - visible.live.keys()
-    calls = serve(node.calls, acted.served, hidden) if acted.served else node.calls
     return evolve(
         node,
         drive=acted.car,
         assignment=assigned,
-        traffic=count_passengers(node, assigned, acted.served),
+        traffic=counted,
         replica=node.replica if calls is node.calls else evolve(node.replica, calls=calls),
         resteps=resteps % RESTEPS_MAX,
         quiet_until_ms=min(due_at_ms, restep_at_ms),
@@ -138,9 +141,8 @@ def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
     for id, peer in peers.in_service(in_reach(node)).items():
         last = peer.heartbeat
         members[id] = Member(last.car, cabs.get(id, 0), last.claims, last.waited, peer.rates)
-    public = drive.public(car)
-    if public.fault is Fault.NONE and not is_listening(node):
-        members[node.me.id] = Member(public, cab, node.claims, node.assignment.waited, node.traffic.rates)
+    if car.fault is Fault.NONE and not is_listening(node):
+        members[node.me.id] = Member(car.public, cab, node.claims, node.assignment.waited, node.traffic.rates)
     return members
 
 
