@@ -55,9 +55,10 @@ class Acted(NamedTuple):
 
 def act(car: Drive, now_ms: int, tasks: Tasks) -> Acted:
     """Choose and carry out the next action of *car*. A held car (drive.py) does not act."""
-    served, activity, phase = frozenset[Call](), car.activity, car.door.phase
     if car.held:
-        return Acted(car, served, NEVER_MS)
+        return Acted(car, frozenset(), NEVER_MS)
+    served: frozenset[Call] = frozenset()
+    activity, phase = car.activity, car.door.phase
     match activity:
         case Activity.RUNNING:
             car = travel(car, now_ms)

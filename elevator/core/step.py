@@ -103,7 +103,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     else:
         members = members_of(node, sensed.car, every.cab)
         assigned = assignment.assign(old, now_ms, node.policy, me, node.floors, visible.hall, members)
-    work = evolve(assigned.claims, cab=every.cab)
+    work = Buttons(assigned.claims.up, assigned.claims.down, every.cab)
     acted = act.act(sensed.car, now_ms, Tasks(me, work, every, assigned.target))
     calls, counted = node.calls, node.traffic
     if acted.served:

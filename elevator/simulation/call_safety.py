@@ -118,7 +118,7 @@ class CallLedger:
     def judge_presses(self, node: ObservedNode, before: Node, after: Node, inputs: Inputs) -> None:
         me = after.me
         was = before.inputs.pressed if before.inputs is not None else Buttons()
-        fresh = node.calls_of(inputs.pressed) - node.calls_of(was) if inputs.pressed != was else frozenset()
+        fresh = node.calls_of(inputs.pressed) - node.calls_of(was)
         last = before.calls.seen.get(me, 0)
         counted = after.calls.seen.get(me, 0) - last
         if counted != len(fresh):

@@ -14,10 +14,8 @@ from collections.abc import Set as AbstractSet
 from attrs import define
 
 from elevator.building.shaft import Shaft
-from elevator.core.call_set import mask
-from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Calls, Direction, Dot, Motor
+from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Calls, Direction, Dot, Motor, bits
 from elevator.core.node import Node
-from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.events import ElevatorChanged, FaultChanged, ProgramStarted, Trial, TurnTaken
 from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault, Plan
 from elevator.simulation.links import Links
@@ -134,11 +132,9 @@ class ObservedNode(SimulatedNode):
 
     def calls_of(self, buttons: Buttons) -> frozenset[Call]:
         """Return the calls that belong to the buttons or lamps in *buttons*."""
-        car = {Button.UP: EVERY_CAR, Button.DOWN: EVERY_CAR, Button.CAB: self.node_id}
-        places = panel_buttons(self.floors)
-        return frozenset(
-            Call(button, floor, car[button]) for button, floor in places if mask(buttons, button) >> floor & 1
-        )
+        up, down = (Button.UP, EVERY_CAR, buttons.up), (Button.DOWN, EVERY_CAR, buttons.down)
+        kinds = up, down, (Button.CAB, self.node_id, buttons.cab)
+        return frozenset(Call(button, floor, car) for button, car, mask in kinds for floor in bits(mask))
 
     def knows_when_opened(self) -> bool:
         """Return whether the running incarnation knows when the door opened."""

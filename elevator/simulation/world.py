@@ -129,8 +129,8 @@ class World(ObservedTrial):
                 at_ms = self.script[-1][0]
             soonest = None
             for node in self.nodes:
-                if node.due_at_ms < at_ms:
-                    at_ms, soonest = node.due_at_ms, node
+                if (node_at_ms := node.due_at_ms) < at_ms:
+                    at_ms, soonest = node_at_ms, node
             if at_ms > end_ms:
                 self.now_ms = end_ms
                 return
