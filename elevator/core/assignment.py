@@ -21,12 +21,10 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache, reduce
 from typing import NamedTuple
 
-from attrs import frozen
-
 from elevator import _assign
 from elevator.core import motion
 from elevator.core.call_set import calls_of
-from elevator.core.evolve import evolve
+from elevator.core.evolve import evolve, frozen
 from elevator.core.model import (
     AGE_MS,
     AGES,

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from attrs import frozen
-
+from elevator.core.evolve import frozen
 from elevator.core.model import NONE_WAITED, Author, Buttons, Calls, Car, Direction, Inputs, Rates, Waited
 
 
