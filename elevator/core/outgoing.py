@@ -173,9 +173,7 @@ def entry_bytes(entry: Entry) -> int:
 
 def sent(old: Outgoing, heartbeat: Heartbeat, now_ms: int) -> Outgoing:
     """Schedule the next heartbeat, because *heartbeat* was sent, and note which entries it carried in turn."""
-    entries = heartbeat.calls.entries
-    changed = recent(old, now_ms) if entries else ()
-    others = [author for author in entries if author not in changed]
+    others = [author for author in heartbeat.calls.entries if now_ms >= old.changed_at_ms[author] + RECENT_MS]
     return evolve(
         old,
         sequence=heartbeat.sequence,

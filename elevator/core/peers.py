@@ -33,6 +33,7 @@ LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX
 LOSS_PRIOR = 0.1
 LOSS_MEMORY = 50
 """The measured loss is an average over about this many heartbeats."""
+LOSS_KEPT = 1 - 1 / LOSS_MEMORY
 LOSS_MARGIN = 0.02
 """A margin added to the measured loss, because the measurement is noisy."""
 DOUBT_MS = 300
@@ -247,8 +248,7 @@ def patch(old: Calls, part: Calls) -> Calls:
 
 def average(loss: float, missed: int) -> float:
     """Return the moving average *loss*, updated for *missed* lost heartbeats and then one that arrived."""
-    keep = 1 - 1 / LOSS_MEMORY
-    return (1 - (1 - loss) * keep ** min(missed, 1000)) * keep
+    return (1 - (1 - loss) * LOSS_KEPT ** min(missed, 1000)) * LOSS_KEPT
 
 
 def timeout_ms(loss: float) -> int:
