@@ -121,6 +121,8 @@ def service_event(faults: set[Fault], note: str = "") -> LoggedEvent:
 
 def has_new_action(old: Drive, new: Drive) -> bool:
     """Return whether the car's behaviour or direction, or the announcement of its direction, has changed."""
+    if new is old:
+        return False
     return (new.behaviour, new.direction, new.door.announced) != (old.behaviour, old.direction, old.door.announced)
 
 
