@@ -127,8 +127,8 @@ def outputs(node: Node) -> Outputs:
     The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it. While the node
     listens, all button lamps do.
     """
-    car, lit, duplicate = node.drive, replica.buttons(node.lit), peers.duplicate(node.peers, node.now_ms)
-    known = shown(node) if duplicate is not None and duplicate.is_certain else node.calls
+    car, lit, other = node.drive, replica.buttons(node.lit), peers.recent_other(node.peers, node.now_ms)
+    known = shown(node) if other is not None and other.is_certain else node.calls
     return Outputs(
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
@@ -179,7 +179,7 @@ def without_cab(entry: Entry) -> Entry:
 
 def hears_own_id(node: Node) -> bool:
     """Return whether this node has recently heard from another incarnation with its id: a duplicate's or its own."""
-    return peers.duplicate(node.peers, node.now_ms) is not None
+    return peers.recent_other(node.peers, node.now_ms) is not None
 
 
 def is_foreign(node: Node, author: Author) -> bool:

@@ -66,7 +66,7 @@ class Peer:
 
 
 @frozen
-class PossibleDuplicate:
+class OtherIncarnation:
     """Another incarnation with this node's id: that of a duplicate, or an earlier one of this node."""
 
     author: Author
@@ -92,9 +92,9 @@ class Peers:
     """The other nodes from which this node has received heartbeats."""
 
     known: Mapping[int, Peer] = {}
-    duplicate: PossibleDuplicate | None = None
-    """The other incarnation with this node's id; None if there was none. It may be outdated: call `duplicate`
-    instead."""
+    other: OtherIncarnation | None = None
+    """The other incarnation with this node's id that was heard from last; None if there was none. `recent_other` ignores
+    it after a while."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
@@ -127,13 +127,13 @@ def extend_timeouts(peers: Peers, gap_ms: int) -> Peers:
     return evolve(peers, known=known)
 
 
-def duplicate(peers: Peers, now_ms: int) -> PossibleDuplicate | None:
+def recent_other(peers: Peers, now_ms: int) -> OtherIncarnation | None:
     """Return the other incarnation with this node's id if it was heard from recently, else None."""
-    other = peers.duplicate
+    other = peers.other
     return other if other is not None and now_ms < other.forget_at_ms else None
 
 
-def receive_duplicate(old: PossibleDuplicate | None, heartbeat: Heartbeat, now_ms: int) -> PossibleDuplicate:
+def receive_other(old: OtherIncarnation | None, heartbeat: Heartbeat, now_ms: int) -> OtherIncarnation:
     """Process a *heartbeat* from another incarnation with this node's id; return the incarnation to remember.
 
     *old* is the incarnation remembered so far; None if there is none. A third incarnation is ignored until *old* is
@@ -141,7 +141,7 @@ def receive_duplicate(old: PossibleDuplicate | None, heartbeat: Heartbeat, now_m
     """
     sender, sequence = heartbeat.sender, heartbeat.sequence
     if old is None:
-        return PossibleDuplicate(sender, sequence, now_ms, now_ms)
+        return OtherIncarnation(sender, sequence, now_ms, now_ms)
     if sequence <= old.sequence if sender == old.author else not old.is_certain:
         return old
     return evolve(old, author=sender, sequence=sequence, heard_at_ms=now_ms)
@@ -160,9 +160,10 @@ def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> b
 
 
 def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
-    """Update *peer* with a heartbeat. Return None if the heartbeat is old or comes from a duplicate of the peer.
+    """Return *peer* after *heartbeat*; None if the heartbeat is to be ignored.
 
-    *peer* is None if this is the first heartbeat from the peer.
+    A heartbeat is ignored if its sequence number is not new, or if it comes from a lower incarnation while the known one
+    has not timed out. *peer* is None if no heartbeat from this node was received before.
     """
     calls, rates, version = heartbeat.calls, heartbeat.rates, heartbeat.version
     if peer is None:
@@ -214,7 +215,7 @@ def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -
             changed |= 1 << id
         elif (new := receive(old, heartbeat, now_ms)) is not None:
             known[id] = new
-    return Peers(known, peers.duplicate), news
+    return Peers(known, peers.other), news
 
 
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:

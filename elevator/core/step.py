@@ -84,7 +84,7 @@ def must_decide(before: Node, node: Node) -> bool:
         node.calls is before.calls
         and node.inputs is before.inputs
         and node.drive is before.drive
-        and new.duplicate is old.duplicate
+        and new.other is old.other
         and node.predecessor == before.predecessor
     )
     if not is_same or node.now_ms >= before.quiet_until_ms:
@@ -117,8 +117,8 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     )
     resteps = node.resteps + 1 if has_news else 0
     restep_at_ms = NEVER_MS if resteps == 0 else now_ms + (0 if resteps < RESTEPS_MAX else RESTEP_MS)
-    duplicate = peers.duplicate(node.peers, now_ms)
-    forget_at_ms = NEVER_MS if duplicate is None else duplicate.forget_at_ms
+    other = peers.recent_other(node.peers, now_ms)
+    forget_at_ms = NEVER_MS if other is None else other.forget_at_ms
     listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
     due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, assigned.due_at_ms, forget_at_ms, listened_at_ms)
     return evolve(
@@ -210,7 +210,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
             f"ignored a heartbeat forged in the name of node {sender.id}: it acknowledges presses that do not exist",
         )
     if sender.id == node.me.id:
-        node = receive_duplicate(node, heartbeat)
+        node = receive_other(node, heartbeat)
     else:
         old = node.peers.known.get(sender.id)
         peer = peers.receive(old, heartbeat, node.now_ms)
@@ -224,12 +224,12 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
     return node if merged is node.calls else evolve(node, replica=evolve(node.replica, calls=merged))
 
 
-def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
+def receive_other(node: Node, heartbeat: Heartbeat) -> Node:
     """Process a heartbeat from another incarnation with this node's id; warn if it comes from a duplicate."""
-    other = peers.receive_duplicate(peers.duplicate(node.peers, node.now_ms), heartbeat, node.now_ms)
+    other = peers.receive_other(peers.recent_other(node.peers, node.now_ms), heartbeat, node.now_ms)
     if other.is_certain:
         node = warn(node, f"another node has the same id, {node.me.id}: give each node its own --id")
-    return node if other is node.peers.duplicate else evolve(node, peers=evolve(node.peers, duplicate=other))
+    return node if other is node.peers.other else evolve(node, peers=evolve(node.peers, other=other))
 
 
 def match_digests(node: Node) -> Node:

@@ -429,7 +429,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "floor=None if car.behaviour is drive.Behaviour.MOVING else car.position.floor,",
     ),
     "duplicate_is_forgotten_at_once": (
-        peers.duplicate,
+        peers.recent_other,
         "now_ms < other.forget_at_ms",
         "now_ms == other.heard_at_ms",
     ),
