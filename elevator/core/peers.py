@@ -93,7 +93,7 @@ class Peers:
 
     known: Mapping[int, Peer] = {}
     other: OtherIncarnation | None = None
-    """The other incarnation with this node's id that was heard from last; None if there was none. `recent_other` ignores
+    """The incarnation with this node's id that was heard from last; None if there was none. `recent_other` ignores
     it after a while."""
 
 
@@ -162,8 +162,8 @@ def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> b
 def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
     """Return *peer* after *heartbeat*; None if the heartbeat is to be ignored.
 
-    A heartbeat is ignored if its sequence number is not new, or if it comes from a lower incarnation while the known one
-    has not timed out. *peer* is None if no heartbeat from this node was received before.
+    A heartbeat is ignored if its sequence number is not new, or if it comes from a lower incarnation while the known
+    one has not timed out. *peer* is None if no heartbeat from this node was received before.
     """
     calls, rates, version = heartbeat.calls, heartbeat.rates, heartbeat.version
     if peer is None:
