@@ -82,25 +82,25 @@ class CallLedger:
         node.stored, node.own_incarnations = {EMPTY.digest}, set()
         others = [each for each in self.trial.nodes if each is not node]
         for dot, call in self.open.items():
-            is_cut_off = call.car == node.node_id and self.trial.plan.loses_links()
+            is_cut_off = call.car == node.id and self.trial.plan.loses_links()
             if is_cut_off or not any(dot in each.disk.durable.live for each in others):
                 self.excused.add(dot)
 
     def on_record_stored(self, event: RecordStored) -> None:
         node, calls = self.trial.nodes[event.node], event.record.calls
         node.stored.add(calls.digest)
-        node.own_incarnations.add(Author(node.node_id, event.record.incarnation))
+        node.own_incarnations.add(Author(node.id, event.record.incarnation))
         self.vectors[calls.digest] = calls.current.seen
 
     def on_program_started(self, event: ProgramStarted) -> None:
         node, state, now_ms = self.trial.nodes[event.node], event.state, self.trial.now_ms
-        self.node_of[state.me] = node.id
+        self.node_of[state.me] = node.number
         self.vectors[state.calls.digest] = state.calls.current.seen
         node.confirmed = {call: (dots, min(until_ms, now_ms)) for call, (dots, until_ms) in node.confirmed.items()}
         if event.found is None:
             node.own_incarnations.clear()
         elif lost := event.found.calls.live.items() - state.calls.live.items():
-            self.fail(f"node {node.id} started without these calls of its record: {lost}")
+            self.fail(f"node {node.name} started without these calls of its record: {lost}")
 
     def judge_turn(self, event: TurnTaken) -> None:
         before, after, tick = event.before, event.after, event.tick
@@ -122,7 +122,7 @@ class CallLedger:
         last = before.calls.seen.get(me, 0)
         counted = after.calls.seen.get(me, 0) - last
         if counted != len(fresh):
-            self.fail(f"node {node.id} registered {counted} presses, but its panel reported these: {sorted(fresh)}")
+            self.fail(f"node {node.name} registered {counted} presses, but its panel reported these: {sorted(fresh)}")
         registered = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
         for dot, call in sorted(registered.items()):
             if call in fresh:
@@ -136,14 +136,14 @@ class CallLedger:
             del self.open[older]
             self.replaced[older] = dot
         self.pressed_at_ms[dot], self.call_of[dot], self.open[dot] = self.trial.now_ms, call, call
-        self.emit(CallPressed(node.id, call, dot))
+        self.emit(CallPressed(node.number, call, dot))
 
     def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
         """Check the presses that a turn has added to the node's call set or removed from it. Record the services."""
         after = state.calls
         for dot in after.live.keys() - before.live.keys():
             if dot not in self.pressed_at_ms:
-                self.fail(f"node {node.id} has a call that was never pressed: {dot} {after.live[dot]}")
+                self.fail(f"node {node.name} has a call that was never pressed: {dot} {after.live[dot]}")
         dropped = before.live.keys() - after.live.keys()
         passed = newly_covered(before, after) if node.elevator.door else set[Dot]()
         again = [dot for dot in sorted(dropped | passed) if dot not in self.open and dot in self.pressed_at_ms]
@@ -151,8 +151,8 @@ class CallLedger:
         for dot in gone:
             call = self.open[dot]
             self.judge_place(node, call)
-            if call.button is Button.CAB and hears_own_id(state) and self.node_of.get(dot.author) != node.id:
-                self.fail(f"car {node.id} served a cab call of another node with the same id: {dot} {call}")
+            if call.button is Button.CAB and hears_own_id(state) and self.node_of.get(dot.author) != node.number:
+                self.fail(f"car {node.name} served a cab call of another node with the same id: {dot} {call}")
             del self.open[dot]
             self.add_service(node, call, state.now_ms, is_first=True)
         for dot in again:
@@ -160,12 +160,12 @@ class CallLedger:
                 self.add_service(node, self.call_of[dot], state.now_ms, is_first=False)
 
     def judge_place(self, node: ObservedNode, call: Call) -> None:
-        if not node.is_open_at(call.floor) or (call.button is Button.CAB and call.car != node.node_id):
-            self.fail(f"node {node.id} removed {call} without serving it")
+        if not node.is_open_at(call.floor) or (call.button is Button.CAB and call.car != node.id):
+            self.fail(f"node {node.name} removed {call} without serving it")
 
     def add_service(self, node: ObservedNode, call: Call, at_ms: int, is_first: bool) -> None:
         self.served_at_ms[call] = self.trial.now_ms
-        self.emit(CallServed(node.id, call, is_first, at_ms))
+        self.emit(CallServed(node.number, call, is_first, at_ms))
 
     # Confirmations and lamps
 
@@ -176,9 +176,9 @@ class CallLedger:
         for call in sorted(state.lit - before.lit):
             dots = [dot for dot, each in state.calls.live.items() if each == call]
             if call.button is Button.CAB and hears_own_id(state):
-                dots = [dot for dot in dots if self.node_of.get(dot.author) == node.id]
+                dots = [dot for dot in dots if self.node_of.get(dot.author) == node.number]
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
-                self.fail(f"node {node.id} confirmed {call}, but a required disk lacks its press: {dots}")
+                self.fail(f"node {node.name} confirmed {call}, but a required disk lacks its press: {dots}")
             self.ever_confirmed.update(dots)
             holders = self.trial.nodes
             self.excused.update(dot for dot in dots if not any(dot in each.disk.durable.live for each in holders))
@@ -200,9 +200,9 @@ class CallLedger:
             return
         vector = self.vectors.get(heartbeat.digest, {})
         if not node.stint.is_disk_failing and heartbeat.digest not in node.stored:
-            self.fail(f"node {node.id} published calls that are not on its disk")
+            self.fail(f"node {node.name} published calls that are not on its disk")
         if any(entry.newest > vector.get(author, entry.newest) for author, entry in heartbeat.calls.entries.items()):
-            self.fail(f"node {node.id} sent a heartbeat whose digest does not cover its entries")
+            self.fail(f"node {node.name} sent a heartbeat whose digest does not cover its entries")
         self.published.setdefault(heartbeat.sender, set()).add(heartbeat.digest)
 
     def judge_lamps(self, event: ElevatorChanged) -> None:
@@ -213,13 +213,13 @@ class CallLedger:
         for call in sorted(new - old):
             dots, until_ms = node.confirmed.get(call, ([], -NEVER_MS))
             if self.trial.now_ms - until_ms > PANEL_DELAY_MAX_MS:
-                self.fail(f"car {node.id} lights the lamp of {call}, but its node has not confirmed the call")
+                self.fail(f"car {node.name} lights the lamp of {call}, but its node has not confirmed the call")
             lit[call] = dots
         for call in sorted(old - new):
             dots = lit.pop(call)
             since_ms = min(self.pressed_at_ms[dot] for dot in dots)
             if self.served_at_ms.get(call, -1) < since_ms and not self.is_unknown(node, call, dots):
-                self.fail(f"the lamp of {call} at car {node.id} went dark before the call was served")
+                self.fail(f"the lamp of {call} at car {node.name} went dark before the call was served")
 
     def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
         """Return whether *node* may darken an unserved *call*, whose lamp was lit for the presses *dots*.
@@ -241,7 +241,7 @@ class CallLedger:
         panels = [
             {call for call in node.calls_of(node.elevator.lamps) if call.button is not Button.CAB} - recent
             for node in self.trial.nodes
-            if node.id not in lost
+            if node.number not in lost
         ]
         if not self.trial.plan.loses_links() and any(panel != panels[0] for panel in panels):
             self.fail(f"the hall lamps differ between panels: {panels}")
@@ -249,7 +249,7 @@ class CallLedger:
     def judge_end(self) -> None:
         """Check rule 5 above, except for the hall lamps."""
         lost, nodes = self.trial.plan.lost_cars(), [node for node in self.trial.nodes if node.state is not None]
-        states = [(node.id, node.state) for node in nodes if node.state is not None]
+        states = [(node.number, node.state) for node in nodes if node.state is not None]
         for id, state in states:
             needed = {dot.author for dot in state.calls.live}
             old = Counter(author.id for author in state.calls.seen if author not in needed)

@@ -62,22 +62,22 @@ class CarSafety:
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
             stint.has_seen_floor, stint.search_since_ms = True, None
         if stint.stale_at_ms == now_ms and node.elevator.shaft.motor and self.reacts_at_once(node):
-            self.fail(f"car {node.id} executes a decision from before its program stalled")
+            self.fail(f"car {node.name} executes a decision from before its program stalled")
         if now_ms - event.tick.now_ms >= STALE_MS:
             stint.stale_at_ms = now_ms
         fresh = event.after.lit - event.before.lit
         if fresh and now_ms - node.stint.listens_from_ms < LISTEN_MS:
-            self.fail(f"node {node.id} confirms {sorted(fresh)} before it has listened long enough")
+            self.fail(f"node {node.name} confirms {sorted(fresh)} before it has listened long enough")
 
     def check(self, event: TimePassed) -> None:
         now_ms = self.trial.now_ms
         for node in self.trial.nodes:
             is_listening = node.state is not None and REACTION_MS <= now_ms - node.stint.listens_from_ms < LISTEN_MS
             if is_listening and node.elevator.shaft.motor and self.reacts_at_once(node):
-                self.fail(f"car {node.id} moves before its program has listened long enough")
+                self.fail(f"car {node.name} moves before its program has listened long enough")
             search_since_ms = node.stint.search_since_ms
             if search_since_ms is not None and now_ms - search_since_ms > SEARCH_MS and self.reacts_at_once(node):
-                self.fail(f"car {node.id} searches downwards for too long")
+                self.fail(f"car {node.name} searches downwards for too long")
 
     def reacts_at_once(self, node: ObservedNode) -> bool:
         """Return whether the car executes commands at once. A slow server or a frozen program prevents that."""
@@ -98,16 +98,16 @@ class CarSafety:
         was, now = old.counts, new.counts
         has_only_left_shaft = now == evolve(was, out_of_bounds=now.out_of_bounds)
         if node.is_program_unaffected() or not has_only_left_shaft:
-            self.fail(f"car {node.id} performed an unsafe operation: {now}")
+            self.fail(f"car {node.name} performed an unsafe operation: {now}")
 
     def judge_closing(self, node: ObservedNode) -> None:
         if not node.knows_when_opened():
             return  # After a restart, the node may not know when the door opened.
         open_ms = self.trial.now_ms - node.stint.dwell_from_ms
         if open_ms < DOOR_MS:
-            self.fail(f"the door of car {node.id} closed only {open_ms} ms after its dwell time began")
+            self.fail(f"the door of car {node.name} closed only {open_ms} ms after its dwell time began")
         if node.elevator.obstructed and self.trial.now_ms - node.obstructed_at_ms > self.reaction_ms(node):
-            self.fail(f"the door of car {node.id} closed while it was obstructed")
+            self.fail(f"the door of car {node.name} closed while it was obstructed")
 
     def note_end_of_obstruction(self, node: ObservedNode) -> None:
         """Restart the dwell time if the obstruction was long enough for the node to notice it."""
@@ -119,12 +119,12 @@ class CarSafety:
         stint, motor, now_ms = node.stint, elevator.shaft.motor, self.trial.now_ms
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
         if end is not None and elevator.sensed == end and self.reacts_at_once(node):
-            self.fail(f"car {node.id} drives from an end floor towards the end of its shaft")
+            self.fail(f"car {node.name} drives from an end floor towards the end of its shaft")
         if not motor or stint.has_seen_floor or node.state is None:
             stint.search_since_ms = None
             return
         if motor is Motor.UP and not stint.has_searched:
-            self.fail(f"car {node.id} searches upwards before it has searched downwards")
+            self.fail(f"car {node.name} searches upwards before it has searched downwards")
         stint.search_since_ms = now_ms if motor is Motor.DOWN and not stint.has_searched else None
         stint.has_searched = True
 
@@ -138,7 +138,7 @@ class CarSafety:
             is_other = stint.announced not in (None, announced) and node.knows_when_opened() and not stint.is_repeated
             passed_ms = event.at_ms - stint.announced_at_ms
             if is_other and passed_ms < DOOR_MS:
-                self.fail(f"car {node.id} served an up call and a down call within {passed_ms} ms")
+                self.fail(f"car {node.name} served an up call and a down call within {passed_ms} ms")
             stint.announced, stint.announced_at_ms = announced, event.at_ms
         if event.is_first:
             stint.dwell_from_ms = max(stint.dwell_from_ms, event.at_ms)

@@ -74,8 +74,8 @@ class CarService:
         stint.is_at_stop = True
         if self.trial.is_unaffected(node) and node.state is not None:
             floor, calls = node.elevator.sensed, node.state.calls.live.values()
-            if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
-                self.fail(f"car {node.id} opens its door without a call at that floor")
+            if not any(call.floor == floor and call.car in (EVERY_CAR, node.id) for call in calls):
+                self.fail(f"car {node.name} opens its door without a call at that floor")
 
     def judge_passing(self, node: ObservedNode, arrival: Node) -> None:
         """Check that a car has no call to serve at the floor that it passes."""
@@ -88,9 +88,9 @@ class CarService:
         going = Call(Direction(node.elevator.shaft.motor).button, floor, EVERY_CAR)
         # A claim that began or ended while the car passed is not judged.
         if going in arrival.claims and going in state.claims:
-            self.fail(f"car {node.id} passes floor {floor} although it claims a hall call there")
-        if Call(Button.CAB, floor, node.node_id) in arrival.calls.live.values() and not hears_own_id(state):
-            self.fail(f"car {node.id} passes floor {floor} although it has a cab call there")
+            self.fail(f"car {node.name} passes floor {floor} although it claims a hall call there")
+        if Call(Button.CAB, floor, node.id) in arrival.calls.live.values() and not hears_own_id(state):
+            self.fail(f"car {node.name} passes floor {floor} although it has a cab call there")
 
     def judge_departure(self, node: ObservedNode, direction: Direction, has_just_closed: bool) -> None:
         stint, now_ms, floor, state = node.stint, self.trial.now_ms, node.elevator.sensed, node.state
@@ -107,9 +107,9 @@ class CarService:
         for dot, call in state.calls.live.items():
             made_at_ms = self.ledger.pressed_at_ms[dot]
             is_behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
-            is_due = call.car == node.node_id and not is_repeated and made_at_ms <= decided_ms - REACTION_MS
+            is_due = call.car == node.id and not is_repeated and made_at_ms <= decided_ms - REACTION_MS
             if is_behind and is_due:
-                self.fail(f"car {node.id} reverses away from {call}")
+                self.fail(f"car {node.name} reverses away from {call}")
 
     # Periodic checks
 
@@ -123,7 +123,7 @@ class CarService:
             return
         self.check_at_ms = self.trial.now_ms + CHECK_MS
         for node in self.trial.nodes:
-            if node.id < self.trial.plan.cars and node.state is not None and node.is_program_unaffected():
+            if node.number < self.trial.plan.cars and node.state is not None and node.is_program_unaffected():
                 self.judge_fault_reports(node)
             if node.state is not None and self.trial.is_unaffected(node):
                 self.judge_idle(node)
@@ -143,7 +143,7 @@ class CarService:
         is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
         if is_stop_known and elevator.stop_lamp != elevator.stop:
             self.fail(
-                f"the stop lamp of car {node.id} is "
+                f"the stop lamp of car {node.name} is "
                 f"{'lit while its button is up' if elevator.stop_lamp else 'dark while its button is down'}"
             )
         stopped_at_ms = node.stop_changed_at_ms if elevator.stop else now_ms
@@ -151,7 +151,7 @@ class CarService:
         is_held = now_ms - min([stopped_at_ms, *dead]) > SHOWN_MS
         if is_held and elevator.shaft.motor:
             self.fail(
-                f"car {node.id} moves {'while its stop button is down' if elevator.stop else 'with a dead sensor'}"
+                f"car {node.name} moves {'while its stop button is down' if elevator.stop else 'with a dead sensor'}"
             )
         is_stuck = node.stuck_since_ms is not None and now_ms - node.stuck_since_ms > self.stuck_max_ms
         settled_ms = max(node.program_effects.end_ms, node.sensor_effects.end_ms)
@@ -159,35 +159,35 @@ class CarService:
         is_blocked = elevator.door and elevator.obstructed and now_ms - held_open_ms > BLOCKED_MS
         is_reported = node.state is None or node.state.drive.fault is not Fault.NONE
         if (is_held or is_stuck or is_blocked) and not is_reported:
-            self.fail(f"car {node.id} cannot serve calls but does not report a fault")
+            self.fail(f"car {node.name} cannot serve calls but does not report a fault")
 
     def judge_idle(self, node: ObservedNode) -> None:
         """Check the floor indicator, the reported fault and the open door of an unaffected car."""
         stint, elevator, now_ms = node.stint, node.elevator, self.trial.now_ms
         is_shown = elevator.indicator == elevator.sensed or elevator.sensed is None
         if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:
-            self.fail(f"the indicator of car {node.id} shows floor {elevator.indicator} at floor {elevator.sensed}")
+            self.fail(f"the indicator of car {node.name} shows floor {elevator.indicator} at floor {elevator.sensed}")
         assert node.state is not None
         fault = node.state.drive.fault
         is_kept_open = fault is Fault.DOOR and elevator.door and now_ms - node.opened_at_ms > RELEASED_MS
         if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
             stint.in_service_at_ms = now_ms
         elif now_ms - stint.in_service_at_ms > self.trial.plan.travel_ms + SHOWN_MS:
-            self.fail(f"car {node.id} is healthy but reports a fault: {fault}")
+            self.fail(f"car {node.name} is healthy but reports a fault: {fault}")
         if not elevator.door:
             return
         dwell_from_ms = max(node.opened_at_ms, stint.served_at_ms, node.car_effects.end_ms)
         if now_ms - dwell_from_ms > DOOR_MS + SHOWN_MS:
-            self.fail(f"the door of car {node.id} stays open after its dwell time")
+            self.fail(f"the door of car {node.name} stays open after its dwell time")
         long_ago_ms = now_ms - KEPT_OPEN_MS
         if max(node.opened_at_ms, node.car_effects.end_ms) < long_ago_ms:
             for dot, call in self.ledger.open.items():
                 if (
-                    call.car == node.node_id
+                    call.car == node.id
                     and call.floor != elevator.sensed
                     and self.ledger.pressed_at_ms[dot] < long_ago_ms
                 ):
-                    self.fail(f"car {node.id} keeps its door open instead of serving {call}")
+                    self.fail(f"car {node.name} keeps its door open instead of serving {call}")
 
     def judge_dark(self, dot: Dot, call: Call) -> None:
         """Check that a press has lit its lamp on the same panel in time (DARK_MS, DARK_LOSSY_MS)."""
@@ -204,4 +204,4 @@ class CarService:
         others = [each for each in self.trial.nodes if each is not node and each.is_program_unaffected(long_ago_ms)]
         is_held = not node.stint.is_disk_failing and not node.has(FaultKind.DISK)
         if is_held or (is_clear and others):
-            self.fail(f"the lamp of {call} stays dark at car {node.id} after a press there")
+            self.fail(f"the lamp of {call} stays dark at car {node.name} after a press there")

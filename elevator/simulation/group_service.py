@@ -66,7 +66,7 @@ class GroupService:
         return [
             node
             for node in self.trial.nodes
-            if node.state is not None and node.id < self.trial.plan.cars and node.is_program_unaffected()
+            if node.state is not None and node.number < self.trial.plan.cars and node.is_program_unaffected()
         ]
 
     def on_pressed(self, event: CallPressed) -> None:
@@ -89,10 +89,10 @@ class GroupService:
         """Check that a door does not open only for calls that other open doors already serve."""
         assert node.state is not None
         floor, calls = node.elevator.sensed, node.state.calls.live.values()
-        here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.node_id)}
+        here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.id)}
         others = [other for other in self.members if other is not node and self.trial.is_unaffected(other)]
         if here and all(any(self.would_serve(other, call) for other in others) for call in here):
-            self.fail(f"car {node.id} opens its door for {sorted(here)}, but other open doors serve these calls")
+            self.fail(f"car {node.name} opens its door for {sorted(here)}, but other open doors serve these calls")
 
     def would_serve(self, node: ObservedNode, call: Call) -> bool:
         """Return whether *node* should serve *call* because its door was already open there when *call* was pressed."""
@@ -124,9 +124,11 @@ class GroupService:
             return
         for node in members:
             is_lit = call in node.elevator.lamps
-            if is_lit != pressed and call.car in (EVERY_CAR, node.node_id):
+            if is_lit != pressed and call.car in (EVERY_CAR, node.id):
                 state = "dark" if pressed else "lit"
-                self.fail(f"the lamp of {call} is still {state} at car {node.id} after {self.trial.now_ms - at_ms} ms")
+                self.fail(
+                    f"the lamp of {call} is still {state} at car {node.name} after {self.trial.now_ms - at_ms} ms"
+                )
 
     # Periodic checks
 
@@ -174,10 +176,10 @@ class GroupService:
     def judge_misconfigured(self, misconfigured: ObservedNode) -> None:
         """Check that nodes with conflicting configurations have logged the conflict, and still know of a duplicate."""
         is_duplicate = misconfigured.floors == self.trial.plan.floors
-        those = [node for node in self.members if not is_duplicate or node.node_id == misconfigured.node_id]
+        those = [node for node in self.members if not is_duplicate or node.id == misconfigured.id]
         for node in [*those, misconfigured] if those else []:
             assert node.state is not None
             if not node.state.warnings:
-                self.fail(f"node {node.id} has not logged the conflict with node {misconfigured.node_id}")
+                self.fail(f"node {node.name} has not logged the conflict with node {misconfigured.id}")
             if is_duplicate and not hears_own_id(node.state):
-                self.fail(f"node {node.id} has forgotten the other node with its id")
+                self.fail(f"node {node.name} has forgotten the other node with its id")

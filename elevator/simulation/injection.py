@@ -90,7 +90,7 @@ def kill_or_start(node: SimulatedNode, fault: InjectedFault, begins: bool) -> No
     if fault.kind is FaultKind.WIPE:
         if node.state is not None:
             node.end_program()
-        node.trial.emit(DiskWiped(node.id))
+        node.trial.emit(DiskWiped(node.number))
         node.disk.wipe()
     if node.state is None:
         node.start()

@@ -101,9 +101,9 @@ class ObservedNode(SimulatedNode):
     """A node that remembers what has happened to it, for the judges."""
 
     def __init__(
-        self, trial: Trial, links: Links, freeze: Callable[[InjectedFault], None], id: int, node_id: int, shaft: Shaft
+        self, trial: Trial, links: Links, freeze: Callable[[InjectedFault], None], number: int, id: int, shaft: Shaft
     ) -> None:
-        super().__init__(trial, links, freeze, id, node_id, shaft)
+        super().__init__(trial, links, freeze, number, id, shaft)
         self.program_effects = FaultEffects(PROGRAM_FAULTS, PROGRAM_FAULTS, CAR_MS, trial.now_ms + CAR_MS)
         """The effects on the program and the server."""
         self.sensor_effects = FaultEffects(DEAD_SENSOR, DEAD_SENSOR, CAR_MS)
@@ -133,7 +133,7 @@ class ObservedNode(SimulatedNode):
     def calls_of(self, buttons: Buttons) -> frozenset[Call]:
         """Return the calls that belong to the buttons or lamps in *buttons*."""
         up, down = (Button.UP, EVERY_CAR, buttons.up), (Button.DOWN, EVERY_CAR, buttons.down)
-        kinds = up, down, (Button.CAB, self.node_id, buttons.cab)
+        kinds = up, down, (Button.CAB, self.id, buttons.cab)
         return frozenset(Call(button, floor, car) for button, car, mask in kinds for floor in bits(mask))
 
     def knows_when_opened(self) -> bool:
@@ -154,7 +154,7 @@ class ObservedTrial(Trial):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.nodes: list[ObservedNode] = []
-        """All nodes. The index is `id`, which is unique even if two nodes have the same `node_id`."""
+        """All nodes, by number."""
         self.misconfigured_effects = FaultEffects(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
         """The effects of misconfigured nodes on the cars. Nodes remember a duplicate for a while."""
         self.network_effects = FaultEffects(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
@@ -173,7 +173,7 @@ class ObservedTrial(Trial):
     def is_unaffected(self, node: ObservedNode) -> bool:
         """Return whether *node* belongs to the group and no fault affects its program or its car."""
         end_ms = max(node.car_effects.end_ms, self.misconfigured_effects.end_ms)
-        return node.id < self.plan.cars and end_ms <= self.now_ms
+        return node.number < self.plan.cars and end_ms <= self.now_ms
 
     def is_calm(self, at_ms: int | None = None) -> bool:
         """Return whether the group is unaffected by faults, and has been since *at_ms* if given."""
@@ -184,7 +184,7 @@ class ObservedTrial(Trial):
         effects = [self.misconfigured_effects, self.network_effects, self.group_effects]
         effects += [self.effects_except_shirker, self.effects_except_misconfigured]
         for node in self.nodes:
-            if node.id == target or kind is FaultKind.BLACKOUT:
+            if node.number == target or kind is FaultKind.BLACKOUT:
                 effects += [node.program_effects, node.sensor_effects, node.car_effects]
         for each in effects:
             each.update(kind, event.begins, self.now_ms)

@@ -52,7 +52,7 @@ class SimulatedNode:
     """A node with its process, disk, panel and server."""
 
     def __init__(
-        self, trial: Trial, links: Links, freeze: Callable[[InjectedFault], None], id: int, node_id: int, shaft: Shaft
+        self, trial: Trial, links: Links, freeze: Callable[[InjectedFault], None], number: int, id: int, shaft: Shaft
     ) -> None:
         """Join *trial* with a car in *shaft* and an empty disk. Call `start` to start the program.
 
@@ -60,11 +60,11 @@ class SimulatedNode:
         """
         self.trial = trial
         self.links = links
+        self.number = number
+        """The node's number in the world, which is unique."""
         self.id = id
-        """The node's number in the world."""
-        self.node_id = node_id
         """The id in the program's configuration. A duplicate node has the id of another node."""
-        self.name = str(id) if id < trial.plan.cars else f"{node_id}*"
+        self.name = str(number) if number < trial.plan.cars else f"{id}*"
         """The node's name in the transcript."""
         self.floors = shaft.floors
         self.faults: list[InjectedFault] = []
@@ -79,7 +79,7 @@ class SimulatedNode:
         self.process = SimulatedProcess(freeze)
         self.server = SimulatedServer(elevators.new_elevator(shaft), trial.rng, self.on_elevator_changed)
         client = PanelClient(ServerCodec(shaft.floors), first_reply_ms=NEVER_MS)
-        self.panel = SimulatedPanel(self.server, client, self.misread, phase_ms=3 * id)
+        self.panel = SimulatedPanel(self.server, client, self.misread, phase_ms=3 * number)
         self.admission = Admission(GROUP)
         self.accepted: deque[Heartbeat] = deque(maxlen=REMEMBERED_MAX)
         """The heartbeats that the program has accepted since it started, at most the newest REMEMBERED_MAX. An attacker
@@ -111,13 +111,13 @@ class SimulatedNode:
         if before is not after:
             if before.sensed != after.sensed:
                 self.sensed_at_ms = now_ms
-            self.trial.emit(ElevatorChanged(self.id, before, after))
+            self.trial.emit(ElevatorChanged(self.number, before, after))
         self.panel.sweep_soon(now_ms)
         for event in events:
             self.trial.log(f"car {self.name}: {elevators.describe(event)}")
 
     def on_stored(self, record: Record) -> None:
-        self.trial.emit(RecordStored(self.id, record))
+        self.trial.emit(RecordStored(self.number, record))
 
     def is_position_certain(self) -> bool:
         """Return whether the program knows where its car is. Only then can it recognize an impossible floor."""
@@ -134,14 +134,14 @@ class SimulatedNode:
         """Start the program, with the record if the disk holds one that can be read."""
         trial, links, now_ms = self.trial, self.links, self.trial.now_ms
         kept = self.disk.start(now_ms)
-        state = boot(self.node_id, self.floors, kept, trial.rng.randrange(1 << 32), now_ms, trial.plan.policy)
+        state = boot(self.id, self.floors, kept, trial.rng.randrange(1 << 32), now_ms, trial.plan.policy)
         state = evolve(state, outgoing=evolve(state.outgoing, room_bytes=trial.plan.room_bytes))
         trial.log(f"node {self.name} starts {'with' if kept else 'without'} a record")
         self.panel.connect()
         self.admission = Admission(GROUP, [links.key])
         self.accepted.clear()
         self.process.state = state
-        trial.emit(ProgramStarted(self.id, state, kept))
+        trial.emit(ProgramStarted(self.number, state, kept))
         self.disk.save(record(state), now_ms)
         self.process.wake_at_ms = self.disturbed_at_ms = now_ms
         self.panel.sweep_soon(now_ms)
@@ -157,7 +157,7 @@ class SimulatedNode:
         self.server.execute_all(now_ms)
         self.process.end()
         self.panel.client.forget()
-        self.trial.emit(ProgramEnded(self.id))
+        self.trial.emit(ProgramEnded(self.number))
         self.server.change(elevators.disconnect(self.elevator, now_ms), now_ms)
 
     def handle_due(self) -> None:
@@ -176,7 +176,7 @@ class SimulatedNode:
             self.panel.catch_up(now_ms)
             self.turn(())
             if self.process.count_wake(now_ms):
-                self.trial.fail(f"node {self.id} wakes up more than {WAKES_MAX} times a second without input")
+                self.trial.fail(f"node {self.name} wakes up more than {WAKES_MAX} times a second without input")
 
     def receive(self, heartbeats: Iterable[Heartbeat]) -> None:
         """Receive *heartbeats*, sweep the panel if a sweep is due, and take a turn if there is new input."""
@@ -243,7 +243,7 @@ class SimulatedNode:
         process.unfinished, self.is_full_turn = tick, False
         after = process.state = turn(before, tick, self.read_inputs_again, self, self, self)
         if self.is_full_turn or tick.inputs is not before.inputs:
-            trial.emit(TurnTaken(self.id, before, after, tick))
+            trial.emit(TurnTaken(self.number, before, after, tick))
         self.perform_outputs()
         process.unfinished = None
         process.wake_at_ms = wake_at_ms(after) + trial.plan.late_ms
@@ -268,8 +268,8 @@ class SimulatedNode:
                 case Record():
                     self.disk.save(output, now_ms)
                 case Heartbeat():
-                    self.trial.emit(HeartbeatSent(self.id, output))
-                    self.links.send(self.id, output, now_ms)
+                    self.trial.emit(HeartbeatSent(self.number, output))
+                    self.links.send(self.number, output, now_ms)
             if process.stops_at(after):
                 return
 

@@ -77,9 +77,9 @@ class World(ObservedTrial):
         for node in self.nodes:
             node.start()
 
-    def join(self, node_id: int, shaft: Shaft) -> ObservedNode:
+    def join(self, id: int, shaft: Shaft) -> ObservedNode:
         """Add a node with a car in *shaft*. Its program does not start yet."""
-        node = ObservedNode(self, self.links, self.freeze, len(self.nodes), node_id, shaft)
+        node = ObservedNode(self, self.links, self.freeze, len(self.nodes), id, shaft)
         self.nodes.append(node)
         return node
 
@@ -107,7 +107,7 @@ class World(ObservedTrial):
     def is_done(self) -> bool:
         """Return whether every car that can still serve calls has served all its calls and is at rest."""
         lost = self.plan.lost_cars()
-        return all(self.is_idle(node) for node in self.nodes if node.id not in lost)
+        return all(self.is_idle(node) for node in self.nodes if node.number not in lost)
 
     @staticmethod
     def is_idle(node: SimulatedNode) -> bool:
@@ -182,7 +182,7 @@ class World(ObservedTrial):
             if node.state is not None and node.floors == self.plan.floors:
                 known = merge(known, node.disk.durable)
         heartbeat = self.ghost.heartbeat(self.plan.floors, (1 << len(self.nodes)) - 1, known)
-        self.links.deliver_at([node.id for node in self.nodes], heartbeat, self.now_ms + 1)
+        self.links.deliver_at([node.number for node in self.nodes], heartbeat, self.now_ms + 1)
 
     def attack(self) -> None:
         """Send every running node a datagram that it must reject."""
@@ -242,7 +242,7 @@ class World(ObservedTrial):
     def leave(self) -> None:
         """Remove the misconfigured node, its elevator and its disk."""
         self.nodes[-1].end_program()
-        self.emit(DiskWiped(self.nodes[-1].id))
+        self.emit(DiskWiped(self.nodes[-1].number))
         self.nodes.pop()
 
     def start_next_worker_soon(self, event: ProgramEnded) -> None:

@@ -157,7 +157,7 @@ class Group:
         self.world.subscribe(ElevatorChanged, self.note_elevator)
         self.world.subscribe(TurnTaken, self.note_turn)
         self.world.subscribe(ProgramStarted, self.note_start)
-        self.cars = [ScriptedCar(self.world, simulated.id) for simulated in self.world.nodes]
+        self.cars = [ScriptedCar(self.world, simulated.number) for simulated in self.world.nodes]
         self.run(1000)
 
     def __getitem__(self, number: int) -> ScriptedCar:
