@@ -152,7 +152,7 @@ static void draw_floors(struct assign_floors *calls, uint64_t *seed, int floors)
     }
 }
 
-/* Return whether each call of *up* and *down* is in exactly one share of *out*. */
+/* Return whether each call of *up* and *down*, and no other call, is in exactly one share of *out*. */
 static bool is_large_partition(struct assign_floors up, struct assign_floors down,
                                const struct assign_large_share *out, int n)
 {

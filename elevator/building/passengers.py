@@ -9,8 +9,9 @@ Rules:
   press they do not board, because the lamp may not have lit yet.
 - Boarding takes BOARDING_MS. If the door closes sooner, the passenger keeps waiting.
 - In the car, the passenger presses the cab button of their destination. They leave when the door is open there.
-- If the lamp stays dark for PATIENCE_MS while no door is open at their floor, the passenger presses again. They press a
-  hall button on the next car's panel, because the first panel may be dead.
+- If the hall lamp stays dark for PATIENCE_MS while no door is open at the passenger's floor, they press the hall button
+  on the next car's panel, because the first panel may be dead. If the cab lamp stays dark for PATIENCE_MS, they press
+  the cab button again.
 """
 
 import random

@@ -16,8 +16,8 @@ The rules, all of them *must* unless marked *beyond*:
 - Requests name only buttons and floors that exist (S2, beyond). The course's simulator hangs on other requests.
 - A lamp lights only after a press of its button (G6), a cab lamp only on the panel of its own car (L2). A lamp may
   still light until RELIT_MS after its call was served. Calls made before a failure may be served twice (G6).
-- A lamp goes dark only if a door has been open at its floor (L4). If it lights again within CLEARED_BEFORE_OPEN_MS, it
-  only flickers (beyond): the call is not lost.
+- A lamp goes dark only if a door has been open at its floor, or opens there within CLEARED_BEFORE_OPEN_MS (L4). If no
+  door opens but the lamp lights again within that time, it only flickers (beyond): the call is not lost.
 
 After it connects, a controller has SETTLE_MS to set its lamps and to close its door.
 """

@@ -54,7 +54,7 @@ class SimulatedNode:
     def __init__(
         self, trial: Trial, links: Links, freeze: Callable[[InjectedFault], None], number: int, id: int, shaft: Shaft
     ) -> None:
-        """Join *trial* with a car in *shaft* and an empty disk. Call `start` to start the program.
+        """Create a node for *trial*, with its car in *shaft* and an empty disk. Its program runs only after `start`.
 
         *freeze* begins a fault that freezes the program in mid-turn.
         """

@@ -27,7 +27,7 @@ NAMES = ("lamps", "kill", "motor", "freeze", "rest", "loss30", "loss50", "loss70
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure a group of three nodes, and the simulated elevator.")
+    parser = argparse.ArgumentParser(description="Measure how fast a group of three nodes and the simulator react.")
     parser.add_argument("--rounds", type=int, default=3, help="number of runs of each test; default: 3")
     rounds = parser.parse_args().rounds
     port = free_port(socket.SOCK_STREAM, 3)

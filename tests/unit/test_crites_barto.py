@@ -96,7 +96,7 @@ def test_transfer_times_follow_the_truncated_distribution() -> None:
 
 
 @pytest.mark.parametrize("traffic", TRAFFICS)
-def test_passengers_follow_the_profile(traffic: str) -> None:
+def test_arrivals_and_trips_follow_the_traffic(traffic: str) -> None:
     up_per_minute, between = TRAFFICS[traffic]
     count = [0] * len(DOWN_PEAK)
     trips = {"up": 0, "down": 0, "between": 0}
