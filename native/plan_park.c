@@ -5,10 +5,10 @@
  * the button in its direction, or after the end of its plan. The time of a busy car is a mean over two moments: half
  * the expected time until the next passenger, and LATER_MS. By then, a car that is about to pass is gone.
  *
- * - A rate of unknown traffic is added for every button. It grows with the load. In a busy building, a car at the
- *   busiest button would leave with few passengers and then be away.
- * - Each floor that a car moves to park has a price, which grows with the load. A car that rests higher up comes to the
- *   lobby later, takes more passengers at once, and is near the passengers above the lobby.
+ * - The rate of every button is raised by that of unknown traffic, which grows with the load. Otherwise, in a busy
+ *   building, cars would gather at the busiest button, leave with few passengers, and then be away.
+ * - Each floor that a car moves to park has a price, which grows with the load. So in a busy building, cars rest higher
+ *   up. They come to the lobby later, but take more passengers at once, and are near the passengers above the lobby.
  * - Sparing parking adds a price for a motor start, so that a car stays where it is if it would gain little.
  * - At a *main* button, such as the lobby's in an up-peak, more than two cars count. The price of the time of the k-th
  *   nearest is the chance that all nearer ones are away with passengers: Erlang's loss formula. It falls to zero for

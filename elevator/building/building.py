@@ -298,7 +298,10 @@ class Building:
         self._record(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
 
     def set_paused(self, car: int, is_paused: bool) -> None:
-        """Pause or resume the server of *car*. While paused, it serves and accepts no client, but stays connected."""
+        """Pause or resume the server of *car*.
+
+        While paused, it keeps the connection to its client but does not serve it, and accepts no other client.
+        """
         self.servers[car].is_paused = is_paused
         self._update_watch(car)
 

@@ -98,7 +98,7 @@ REQUESTS: Mapping[str, type[Request]] = {
 
 
 class Refused(Exception):
-    """Raised if a request cannot be executed or a port cannot be opened. The text is one line with the reason."""
+    """A request cannot be executed, or a port cannot be opened. The message is one line with the reason."""
 
 
 def _exactly(wanted: type) -> Callable[[object, object], object]:

@@ -7,7 +7,7 @@ others; none of them imports it.
 Other programs depend on the options, the output of `watch --json` and these exit statuses:
 
   0  success
-  1  a check, a test or a demo failed, or `assign` got invalid input
+  1  a check, a test or a demo failed; for `assign`, any error
   2  the arguments are bad, the command cannot start, or an exam is incomplete
 130  interrupted by the user
 141  the reader of the output has closed its pipe

@@ -46,7 +46,7 @@ INTERRUPTED_STATUS = 130
 
 
 class Interrupted(Exception):
-    """Raised to end the exam on Ctrl-C or SIGTERM."""
+    """Ctrl-C or SIGTERM ends the exam."""
 
 
 def main(argv: list[str]) -> int:

@@ -48,7 +48,8 @@ class Condition:
     """One fault, detected from a series of samples. Each sample holds until the next one."""
 
     is_failing: bool | None = False
-    """The last reported state: True for a fault. None if nothing was reported yet: then even a success is reported."""
+    """Whether the fault was last reported as present. The initial value is what to assume before any report. If it is
+    None, the first state is reported even if it is a success."""
     begin_ms: int = 0
     calm_ms: int = 0
     is_dampable: bool = True

@@ -9,8 +9,8 @@ cars. Only one car writes each rate, so nodes with the same heartbeats compute t
   in heavy traffic.
 - Rates are computed as if a time span of PRIOR_MS without passengers preceded the measurement. This keeps the first
   rates low.
-- A rate is rounded down. In a tall building this makes most rates 0. The sum of the fractions is published as the rate
-  down from floor 0, which has no such button. So rounding takes less than 1 from the sum of all rates.
+- A rate is rounded down. In a tall building this makes most rates 0. The sum of the fractions is published as
+  `down[0]`, because floor 0 has no down button. So rounding takes less than 1 from the sum of all rates.
 - native/bench_traffic.c implements the same rules for the benchmark. A test compares both implementations.
 """
 

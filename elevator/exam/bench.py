@@ -29,11 +29,11 @@ SERVED_S = 60
 
 
 class Abandoned(Exception):
-    """Raised to end a test early, after a failed check that makes the remaining ones meaningless."""
+    """The test ends early, after a failed check that makes the remaining ones meaningless."""
 
 
 class CannotStart(Exception):
-    """Raised if a controller's program cannot be executed. The text is one line with the reason."""
+    """A controller's program cannot be executed. The message is one line with the reason."""
 
 
 @frozen

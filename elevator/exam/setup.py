@@ -22,7 +22,7 @@ from elevator.exam.switch import EthernetSwitch
 
 
 class BadCommand(Exception):
-    """Raised if the controller's command cannot be used. The text is one line with the reason."""
+    """The controller's command cannot be used. The message is one line with the reason."""
 
 
 @frozen

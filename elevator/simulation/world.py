@@ -99,7 +99,7 @@ class World(ObservedTrial):
         deadline_ms = calm_at_ms + drain_time_ms(self.plan)
         while not self.is_done():
             if self.now_ms > deadline_ms:
-                self.fail("after the last fault, a car has not served its calls and come to rest in time")
+                self.fail("long after the last fault, a car still has calls or is not at rest")
             self.run_until(self.now_ms + 1000)
         self.run_until(self.now_ms + EXCHANGE_MS)
         self.ledger.judge_end()

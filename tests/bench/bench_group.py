@@ -52,7 +52,7 @@ def main() -> int:
 
 def report(what: str, values: list[float], unit: str) -> None:
     print(
-        f"{what}: median {statistics.median(values):.1f} {unit}, worst {max(values):.1f} {unit} of {len(values)}",
+        f"{what}: median {statistics.median(values):.1f} {unit}, worst {max(values):.1f} {unit} (n = {len(values)})",
         flush=True,
     )
 

@@ -324,7 +324,7 @@ def reading_figures(cars: int, floors: int) -> Figures:
 
 
 class TooSlow(Exception):
-    """Raised when a run of the simulated world takes longer than WORLD_S."""
+    """A run of the simulated world takes longer than WORLD_S."""
 
 
 def world_figures(cars: int, floors: int, loss: int) -> Figures:

@@ -238,7 +238,7 @@ class Car:
     sensor: int | None = None
     """The floor in the last snapshot; None between floors."""
     driven_at: float = 0.0
-    """When the last snapshot was read."""
+    """When `drive` last ran."""
     direction: int = -1
     is_moving: bool = False
     moved_at: float = 0.0
@@ -271,7 +271,7 @@ class Mistakes:
     punctual_at: float = 0.0
     """The last time at which the late output (LATE_MISTAKES) was still right to keep its old value."""
     sent: list[int] = field(default_factory=list)
-    """The counters in the last heartbeat."""
+    """The node's counters at the last broadcast, even if the heartbeat contained zeros instead."""
     commands: list[Call] = field(default_factory=list)
     """The presses to send as commands."""
     returned_at: dict[int, float] = field(default_factory=dict)
@@ -512,7 +512,7 @@ class Node:
         if self.broken == "brakes-late":
             self.mistakes.readings.append(floor)
             floor = self.mistakes.readings[-35:][0]  # The reading 0.7 s ago.
-        if now > car.driven_at + STALE_S:  # The node has just connected, or was frozen.
+        if now > car.driven_at + STALE_S:  # The node has just started or connected, or was frozen.
             car.moved_at, car.served_at, car.close_at = now, now, now + self.door_s
         was_moving, has_changed = car.is_moving, floor != car.sensor
         if has_changed or not was_moving or is_stopped:

@@ -216,9 +216,10 @@ class Lab(ControllerGroup):
             self.wait_for(id, " is alive", len(self.running) - 1)
 
     def wait_for_event(self, matches: Callable[[int, Event], bool], what: str) -> float:
-        """Wait for an event of a car that *matches*; return its time in ms of the monotonic clock.
+        """Wait for an event for which *matches*(car, event) is true; return its time in ms of the monotonic clock.
 
-        Events that the caller has caused since the last turn of the building count too.
+        Only events recorded from this call on count. The building records the effects of a killed process only while a
+        test waits, so the caller may kill the process before this call.
         """
         found: list[float] = []
 
