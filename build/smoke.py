@@ -43,7 +43,7 @@ class Failed(Exception):
 
 
 class Call(NamedTuple):
-    """A call on the panel of *car*. *button* is "up", "down" or "cab"."""
+    """A call on the panel of `car`. `button` is "up", "down" or "cab"."""
 
     car: int
     button: str

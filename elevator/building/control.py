@@ -20,9 +20,9 @@ LINE_LIMIT = 65_536
 
 @frozen
 class PressButton:
-    """Press a button for *ms* milliseconds (default: `press_ms` of the building).
+    """Press a button for `ms` milliseconds (default: `press_ms` of the building).
 
-    If *held* is set, hold the button down (true) or release it (false) instead.
+    If `held` is set, hold the button down (true) or release it (false) instead.
     """
 
     car: int
@@ -42,7 +42,7 @@ class Switch:
 
 @frozen
 class Put:
-    """Place the car at height *floor* at once; 1.5 is halfway between floors 1 and 2.
+    """Place the car at height `floor` at once; 1.5 is halfway between floors 1 and 2.
 
     The motor keeps its command, unless the car was out of bounds: then the motor stops.
     """
@@ -60,14 +60,14 @@ class PutBack:
 
 @frozen
 class State:
-    """Ask for the state of *car*, or of all cars if *car* is None."""
+    """Ask for the state of `car`, or of all cars if `car` is None."""
 
     car: int | None = None
 
 
 @frozen
 class Events:
-    """Ask for the events from number *since* on."""
+    """Ask for the events from number `since` on."""
 
     since: int = 0
 

@@ -43,7 +43,7 @@ class EventKind(StrEnum):
 class Event(NamedTuple):
     """A change of an elevator or its connection, or something that its controller did wrong.
 
-    Only presses, releases and lamps have a *button* and a *floor*.
+    Only presses, releases and lamps have a `button` and a `floor`.
     """
 
     at_ms: int
@@ -54,7 +54,7 @@ class Event(NamedTuple):
 
 
 class ButtonPress(NamedTuple):
-    """A button that is down until *until_ms*, or until `release` if *until_ms* is None."""
+    """A button that is down until `until_ms`, or until `release` if `until_ms` is None."""
 
     button: Button
     floor: int

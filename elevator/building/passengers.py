@@ -59,7 +59,7 @@ ENTRANCE_SHARES = {
 
 
 class Trip(NamedTuple):
-    """The trip of passenger *number*, who arrives at *at_ms* in front of the panel of car *panel*."""
+    """The trip of passenger `number`, who arrives at `at_ms` in front of the panel of car `panel`."""
 
     number: int
     at_ms: int
@@ -69,7 +69,7 @@ class Trip(NamedTuple):
 
 
 class PanelPress(NamedTuple):
-    """A press of one button on the panel of *car*."""
+    """A press of one button on the panel of `car`."""
 
     car: int
     button: Button
@@ -78,7 +78,7 @@ class PanelPress(NamedTuple):
 
 @frozen
 class PassengerFlow:
-    """The arrival process of passengers, from *start_ms* to *until_ms* (exclusive; None: endless)."""
+    """The arrival process of passengers, from `start_ms` to `until_ms` (exclusive; None: endless)."""
 
     seed: int
     cars: int

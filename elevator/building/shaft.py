@@ -18,7 +18,7 @@ from elevator.core.model import Motor
 
 @frozen
 class Shaft:
-    """A shaft and the state of its car at *since_ms*. Functions compute the state at later times."""
+    """A shaft and the state of its car at `since_ms`. Functions compute the state at later times."""
 
     floors: int
     travel_ms: int = 2000
@@ -26,7 +26,7 @@ class Shaft:
     passing_ms: int = 500
     """Travel time through a sensor zone; at least 1."""
     place: int = 0
-    """Position at *since_ms* in milliseconds of travel, from -1 to `end`. Both limits are out of bounds."""
+    """Position at `since_ms` in milliseconds of travel, from -1 to `end`. Both limits are out of bounds."""
     motor: Motor = Motor.STOP
     """The last motor command, kept while the power is off."""
     powered: bool = True

@@ -41,14 +41,14 @@ TIMEOUT_MS = 400
 
 @frozen
 class NodeAction:
-    """A request to kill or start *node*, which may also be another program's controller."""
+    """A request to kill or start `node`, which may also be another program's controller."""
 
     node: int
 
 
 @frozen
 class NodeSwitch:
-    """A request to freeze or unplug *node*, or to undo that if *on* is false."""
+    """A request to freeze or unplug `node`, or to undo that if `on` is false."""
 
     node: int
     on: bool

@@ -83,7 +83,7 @@ class Button(IntEnum):
 
 
 class Call(NamedTuple):
-    """A hall call, up or down, or a cab call of one *car*. For a hall call, `car` is EVERY_CAR.
+    """A hall call, up or down, or a cab call of one `car`. For a hall call, `car` is EVERY_CAR.
 
     Calls, authors and dots are dictionary keys on the hottest path. They are named tuples, not attrs classes, because
     tuples hash and compare in C.
@@ -102,7 +102,7 @@ class Author(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """The unique identity of one press: its *author* and its number *n*. An author numbers its presses from 1."""
+    """The unique identity of one press: its `author` and its number `n`. An author numbers its presses from 1."""
 
     author: Author
     n: int

@@ -24,7 +24,7 @@ SIXTEENTHS = 16
 
 @frozen
 class Traffic:
-    """The passengers that one car has counted since *since_ms*, by floor, in sixteenths of a passenger.
+    """The passengers that one car has counted since `since_ms`, by floor, in sixteenths of a passenger.
 
     `up` and `down` are empty until the first passenger is counted.
     """

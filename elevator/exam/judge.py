@@ -111,7 +111,7 @@ class _Car:
 
 @define
 class _Suspicion:
-    """An event that breaks *rule*, unless *is_innocent* returns true at *due_ms*."""
+    """An event that breaks `rule`, unless `is_innocent` returns true at `due_ms`."""
 
     due_ms: int
     at_ms: int

@@ -53,7 +53,7 @@ LEGEND = {
 
 
 class Axis(NamedTuple):
-    """The time axis: *width* units for *end_ms* milliseconds."""
+    """The time axis: `width` units for `end_ms` milliseconds."""
 
     end_ms: int
     width: int

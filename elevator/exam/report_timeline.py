@@ -45,7 +45,7 @@ class Drawing(NamedTuple):
 
 
 class _Label(NamedTuple):
-    """A vertical line with a text above the plot. *car* is None if the label concerns all cars."""
+    """A vertical line with a text above the plot. `car` is None if the label concerns all cars."""
 
     x: float
     text: str

@@ -146,7 +146,7 @@ def set_pin(pin: int, high: bool) -> bytes:
 
 @frozen
 class CardCodec:
-    """The codec of the card for panel_client.py. The motor runs at *speed*, 1..255."""
+    """The codec of the card for panel_client.py. The motor runs at `speed`, 1..255."""
 
     speed: int
     has_tachometer: bool = False

@@ -31,7 +31,7 @@ def is_probe(datagram: bytes) -> bool:
 
 @define(eq=False)
 class Admission:
-    """Admits heartbeats of one *group* that are sealed with one of the *keys*. It admits each heartbeat only once."""
+    """Admits heartbeats of one `group` that are sealed with one of the `keys`. It admits each heartbeat only once."""
 
     group: str
     keys: Sequence[bytes] = (NO_KEY,)

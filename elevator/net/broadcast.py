@@ -228,7 +228,7 @@ class Broadcast:
 class Route(NamedTuple):
     """A way to broadcast: a destination address, and the interface that sends.
 
-    *name* and *interface* are the name and index of the interface. If the routing table selects the interface, they
+    `name` and `interface` are the name and index of the interface. If the routing table selects the interface, they
     are the address and 0.
     """
 

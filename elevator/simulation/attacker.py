@@ -24,7 +24,7 @@ EVERY_MS = 40
 
 @define(eq=False)
 class Attacker:
-    """An attacker on *group*, whose nodes seal their datagrams with *key*."""
+    """An attacker on `group`, whose nodes seal their datagrams with `key`."""
 
     group: str
     key: bytes

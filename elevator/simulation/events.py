@@ -30,7 +30,7 @@ class ProgramEnded(NamedTuple):
 class TurnTaken(NamedTuple):
     """A node has taken a turn. A turn that received only unchanged heartbeats has no event.
 
-    If the program was killed during the turn, *after* is the state that it would have reached.
+    If the program was killed during the turn, `after` is the state that it would have reached.
     """
 
     node: int
@@ -85,7 +85,7 @@ class CallPressed(NamedTuple):
 class CallServed(NamedTuple):
     """A car has served a call. CallLedger emits this event.
 
-    *is_first* is False if another car had already served this press.
+    `is_first` is False if another car had already served this press.
     """
 
     node: int

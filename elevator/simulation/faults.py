@@ -102,7 +102,7 @@ GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
 
 @frozen
 class InjectedFault:
-    """A fault from *at_ms* to *until_ms*."""
+    """A fault from `at_ms` to `until_ms`."""
 
     kind: FaultKind
     at_ms: int
@@ -126,7 +126,7 @@ class InjectedFault:
 
 @frozen
 class Press:
-    """A button held down from *at_ms* to *until_ms* on the panel of a car or of a misconfigured node."""
+    """A button held down from `at_ms` to `until_ms` on the panel of a car or of a misconfigured node."""
 
     at_ms: int
     until_ms: int
@@ -150,7 +150,7 @@ class Plan:
     faults: tuple[InjectedFault, ...]
     presses: tuple[Press, ...]
     traffic: PassengerFlow | None = None
-    """Simulated passengers who wait, ride and react to lamps, in addition to the *presses*."""
+    """Simulated passengers who wait, ride and react to lamps, in addition to the `presses`."""
     at: tuple[float, ...] = ()
     """The initial positions of the cars, in floors; random if empty."""
     policy: Policy = Policy()

@@ -10,7 +10,7 @@ GHOST = Author(MAX_CARS - 1, 1)
 
 @define(eq=False)
 class Ghost:
-    """A phantom node. Its car is in service at *floor*."""
+    """A phantom node. Its car is in service at `floor`."""
 
     due_at_ms: int = NEVER_MS
     """When the ghost sends its next heartbeat."""

@@ -43,7 +43,7 @@ HARMFUL = frozenset(FaultKind) - HARMLESS
 
 @define(eq=False)
 class FaultEffects:
-    """The effects that faults of some *kinds* have on a car, or on the group."""
+    """The effects that faults of some `kinds` have on a car, or on the group."""
 
     kinds: AbstractSet[FaultKind]
     lasting: AbstractSet[FaultKind]

@@ -52,7 +52,7 @@ class Pending(NamedTuple):
 
 @define(eq=False)
 class RecorderClient:
-    """The client of the recorder process, across its restarts, for a building of *floors* floors."""
+    """The client of the recorder process, across its restarts, for a building of `floors` floors."""
 
     floors: int
     is_late: bool = field(default=False, init=False)

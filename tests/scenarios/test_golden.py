@@ -38,7 +38,7 @@ lines."""
 
 
 class Scenario(NamedTuple):
-    """A script of presses and faults up to *ends_ms*, and an introduction to its transcript."""
+    """A script of presses and faults up to `ends_ms`, and an introduction to its transcript."""
 
     introduction: str
     rules: pytest.MarkDecorator

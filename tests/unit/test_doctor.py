@@ -192,9 +192,9 @@ def test_missing_server_or_another_program_on_its_port_fails_the_check() -> None
 
 
 class Filtered(socket.socket):
-    """A socket behind a simulated firewall, which blocks one in *one_in* datagrams to two addresses.
+    """A socket behind a simulated firewall, which blocks one in `one_in` datagrams to two addresses.
 
-    Sending to *refused* fails with the errno *code*. Datagrams to *lost* disappear.
+    Sending to `refused` fails with the errno `code`. Datagrams to `lost` disappear.
     """
 
     refused: str | None = None

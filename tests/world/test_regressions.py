@@ -26,7 +26,7 @@ DUPLICATE = 3
 
 @frozen
 class Regression:
-    """A run of faults and presses that fails only if *faulty* replaces *correct* in the source of *function*."""
+    """A run of faults and presses that fails only if `faulty` replaces `correct` in the source of `function`."""
 
     rule: pytest.MarkDecorator
     function: Callable[..., object]
