@@ -75,7 +75,8 @@ class Wait(NamedTuple):
 
     since_ms: int
     """The later of two times: when the node learned of the call, and when a car last returned to service after a time
-    without any car in service."""
+    without any car in service. If the node learns in one step that the call was served and made again, it does not
+    notice, and the new call counts as old."""
     unclaimed_since_ms: int
     """When the call became unclaimed; NEVER_MS while a car claims it."""
     is_starved: bool = False
@@ -102,8 +103,10 @@ class Assignment:
 
 
 def keep(old: Assignment, hall: Buttons) -> Assignment:
-    """Return *old* without claims on calls that no longer exist. *hall* are all hall calls of the group."""
-    return evolve(old, claims=old.claims & hall, due_at_ms=old.next_at_ms)
+    """Return *old* without calls that no longer exist. *hall* are all hall calls of the group."""
+    waits = {call: each for call, each in old.waits.items() if call in hall}
+    waited = tuple(each & hall for each in old.waited)
+    return evolve(old, claims=old.claims & hall, waits=waits, waited=waited, due_at_ms=old.next_at_ms)
 
 
 def assign(
@@ -200,9 +203,9 @@ def waited_so_far(waits: Mapping[Call, Wait], now_ms: int) -> Waited:
     )
 
 
-def waited_by_all(members: Collection[Member]) -> CallMasks:
-    """Combine the long waits that *members* have published. Return the masks (up, down) for each age."""
-    every = [reduce(Buttons.__or__, (member.waited[k] for member in members)) for k in range(AGES)]
+def waited_by_all(hall: Buttons, members: Collection[Member]) -> CallMasks:
+    """Combine the long waits of the *hall* calls that *members* have published: masks (up, down) for each age."""
+    every = [hall & reduce(Buttons.__or__, (member.waited[k] for member in members)) for k in range(AGES)]
     return tuple((each.up, each.down) for each in every)
 
 
@@ -239,7 +242,7 @@ def assign_all(policy: Policy, floors: int, hall: Buttons, members: list[Member]
         return reference(floors, hall.up, hall.down, tuple(map(reference_row, rows)))
     claims = tuple((each.claims.up, each.claims.down) for each in members)
     known = total(tuple(each.rates for each in members), floors)
-    return plan(floors, hall.up, hall.down, rows, claims, waited_by_all(members), *known)
+    return plan(floors, hall.up, hall.down, rows, claims, waited_by_all(hall, members), *known)
 
 
 @lru_cache(maxsize=CACHE_SIZE)

@@ -379,7 +379,20 @@ def test_cars_share_out_all_calls_even_if_they_have_learned_of_them_at_different
 def test_highest_published_age_of_a_call_counts() -> None:
     old, older = (Buttons(up=0b100), Buttons()), (Buttons(down=0b010), Buttons(up=0b100))
     cars = [Member(Car(0), 0, Buttons(), waited, Rates()) for waited in (NONE_WAITED, old, older)]
-    assert assignment.waited_by_all(cars) == ((0b100, 0b010), (0b100, 0))
+    assert assignment.waited_by_all(Buttons(0b110, 0b111), cars) == ((0b100, 0b010), (0b100, 0))
+
+
+@pytest.mark.rule("A1")
+def test_wait_ends_with_its_call_even_while_a_large_group_computes_no_assignment() -> None:
+    call, hall, cars = Call(Button.UP, 2, EVERY_CAR), Buttons(up=0b100), {}
+    cars[0] = Member(Car(0), 0, hall, NONE_WAITED, Rates())
+    old = assignment.assign(assignment.Assignment(), 1000, Policy(), 0, 4, hall, cars)
+    old = assignment.assign(old, 1000 + 2 * AGE_MS, Policy(), 0, 4, hall, cars)
+    assert old.waited == (hall, hall)
+    kept = assignment.keep(old, Buttons())
+    assert call in old.waits
+    assert not kept.waits
+    assert kept.waited == NONE_WAITED
 
 
 @pytest.mark.rule("A1")
