@@ -249,20 +249,20 @@ class CallLedger:
     def judge_end(self) -> None:
         """Check rule 5 above, except for the hall lamps."""
         lost, nodes = self.trial.plan.lost_cars(), [node for node in self.trial.nodes if node.state is not None]
-        states = [(node.number, node.state) for node in nodes if node.state is not None]
-        for id, state in states:
+        states = [(node, node.state) for node in nodes if node.state is not None]
+        for node, state in states:
             needed = {dot.author for dot in state.calls.live}
             old = Counter(author.id for author in state.calls.seen if author not in needed)
             if max(old.values(), default=0) > OLD_INCARNATIONS_MAX:
-                self.fail(f"node {id} remembers too many old incarnations (number for each id: {old})")
-            for other_id, other in states if not self.trial.plan.loses_links() and not {id} & lost else ():
+                self.fail(f"node {node.name} remembers too many old incarnations (number for each id: {old})")
+            for other_node, other in states if not self.trial.plan.loses_links() and node.number not in lost else ():
                 peer = state.peers.known.get(other.me.id)
                 if (
                     other is not state
-                    and other_id not in lost
+                    and other_node.number not in lost
                     and (peer is None or peer.calls.current != other.calls.current)
                 ):
-                    self.fail(f"node {id} does not know the calls of node {other_id}")
+                    self.fail(f"node {node.name} does not know the calls of node {other_node.name}")
         for dot in sorted(self.ever_confirmed):
             last, call = dot, self.call_of[dot]
             while last in self.replaced:
