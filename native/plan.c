@@ -4,7 +4,8 @@
  * or swaps two, and ends after WORK_MAX steps. It starts twice: from the claims, and from cheapest insertion. Among
  * choices of equal cost the first wins, so that every node finds the same answer.
  *
- * - A claimed call costs HYSTERESIS_MS more with any other car. A smaller gain is not worth turning a car round. A
+ * - A claimed call costs HYSTERESIS_MS more with any other car. A smaller gain is not worth turning a car round. The
+ *   penalty does not grow with the age of the call, so an old call moves to another car for a smaller gain. A
  *   claim does not count while the car's door is obstructed, because the obstruction can last.
  * - If a car stands idle at the floor of a call, the call costs STANDING_MS more with any other car. Another car may
  *   pass soon and save a trip, but a passenger in front of a closed door does not understand that.

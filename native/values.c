@@ -146,11 +146,11 @@ PyObject *build_large_shares(const struct assign_large_share *shares, int n)
 bool read_shares(PyObject *object, int n, struct assign_share *shares)
 {
     if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != n)
-        return refuse("claims or shares must be a tuple with a pair (up, down) for each car");
+        return refuse("claims and shares must have a pair (up, down) for each car, waited one for each age");
     for (int k = 0; k < n; k++) {
         PyObject *pair = PyTuple_GET_ITEM(object, k);
         if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2)
-            return refuse("claims or shares must be a tuple with a pair (up, down) for each car");
+            return refuse("claims and shares must have a pair (up, down) for each car, waited one for each age");
         if (!read_mask(PyTuple_GET_ITEM(pair, 0), &shares[k].up, ASSIGN_HALL) ||
             !read_mask(PyTuple_GET_ITEM(pair, 1), &shares[k].down, ASSIGN_HALL))
             return false;
