@@ -114,17 +114,16 @@ static void drop_claimed(const struct bench_view *view, int n, int k, struct ass
  * update is due. */
 static void update_waited(struct bench_group *g, const struct bench_view *view, struct bench_car *car)
 {
-    bool is_due = g->now_ms >= car->waited_at_ms + AGES_EVERY_MS;
-    if (is_due)
+    if (g->now_ms >= car->waited_at_ms + AGES_EVERY_MS)
         car->waited_at_ms = g->now_ms;
     if ((view->hall[0] | view->hall[1]) != 0)
         bench_note_due(g, car->waited_at_ms + AGES_EVERY_MS);
     for (int age = 0; age < PLAN_AGES; age++)
         for (int way = 0; way < 2; way++) {
             uint64_t *calls = way == 1 ? &car->waited.calls[age].up : &car->waited.calls[age].down;
-            *calls &= view->hall[way];
-            for (uint64_t lit = is_due ? view->hall[way] : 0; lit != 0; lit &= lit - 1)
-                if (g->now_ms >= view->since_ms[way][__builtin_ctzll(lit)] + (age + 1) * PLAN_AGE_MS)
+            *calls = 0;
+            for (uint64_t lit = view->hall[way]; lit != 0; lit &= lit - 1)
+                if (car->waited_at_ms >= view->since_ms[way][__builtin_ctzll(lit)] + (age + 1) * PLAN_AGE_MS)
                     *calls |= lit & -lit;
         }
 }

@@ -93,9 +93,9 @@ class Assignment:
     """The floor where the car waits when it is idle; None if it should stay where it is."""
     waits: Mapping[Call, Wait] = {}
     waited: Waited = NONE_WAITED
-    """The hall calls that have waited long, as far as this node knows. Heartbeats publish them."""
+    """The calls in `waits` that had waited long at `waited_at_ms`. Heartbeats publish them."""
     waited_at_ms: int = -NEVER_MS
-    """When `waited` was last computed. Served calls leave it at once, even between two computations."""
+    """When this node last looked which calls have waited long."""
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
     next_at_ms: int = 0
@@ -105,7 +105,7 @@ class Assignment:
 def keep(old: Assignment, hall: Buttons) -> Assignment:
     """Return *old* without calls that no longer exist. *hall* are all hall calls of the group."""
     waits = {call: each for call, each in old.waits.items() if call in hall}
-    waited = tuple(each & hall for each in old.waited)
+    waited = waited_at(old.waited_at_ms, waits)
     return evolve(old, claims=old.claims & hall, waits=waits, waited=waited, due_at_ms=old.next_at_ms)
 
 
@@ -139,9 +139,8 @@ def assign(
         [starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS
     )
     interval_ms = INTERVAL_MS * (len(members) * floors // INTERVAL_SIZE)
-    waited, waited_at_ms = tuple(each & hall for each in old.waited), old.waited_at_ms
-    if now_ms >= waited_at_ms + AGES_EVERY_MS:
-        waited, waited_at_ms = waited_so_far(waits, now_ms), now_ms
+    waited_at_ms = now_ms if now_ms >= old.waited_at_ms + AGES_EVERY_MS else old.waited_at_ms
+    waited = waited_at(waited_at_ms, waits)
     due_at_ms = min(starve_at_ms, waited_at_ms + AGES_EVERY_MS) if waits else NEVER_MS
     return Assignment(claims, target, waits, waited, waited_at_ms, due_at_ms, now_ms + interval_ms)
 
@@ -195,10 +194,10 @@ def starves_at_ms(wait: Wait, floors: int) -> int:
     return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
 
 
-def waited_so_far(waits: Mapping[Call, Wait], now_ms: int) -> Waited:
-    """Return the calls in *waits* that have waited long."""
+def waited_at(at_ms: int, waits: Mapping[Call, Wait]) -> Waited:
+    """Return the calls in *waits* that had waited long at *at_ms*."""
     return tuple(
-        buttons_of(call for call, wait in waits.items() if now_ms >= wait.since_ms + (k + 1) * AGE_MS)
+        buttons_of(call for call, wait in waits.items() if at_ms >= wait.since_ms + (k + 1) * AGE_MS)
         for k in range(AGES)
     )
 
