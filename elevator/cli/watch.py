@@ -36,8 +36,8 @@ from elevator.ui.web import Web
 
 TERMINAL_MS, JSON_MS, PAGE_MS = 200, 1000, 50
 """Time between updates of the terminal, of the JSON output and of the page."""
-LISTEN_MS = 4 * HEARTBEAT_MS
-"""How long to listen before the first line of JSON: a few heartbeats, so that the line normally lists all nodes."""
+FIRST_LINE_MS = 4 * HEARTBEAT_MS
+"""How long to receive before the first line of JSON: a few heartbeats, so that the line normally lists all nodes."""
 BATCH = 256
 """Maximum number of datagrams to read before the views are updated."""
 
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> int:
             if arguments.web:
                 print(f"page: {viewer.open_page(*arguments.web)}", file=sys.stderr, flush=True)
             if arguments.json or not sys.stdout.isatty():
-                viewer.run(lambda: ended, JSON_MS, viewer.print_json, LISTEN_MS)
+                viewer.run(lambda: ended, JSON_MS, viewer.print_json, FIRST_LINE_MS)
             else:
                 console, parent = Console(), os.getppid()
                 with guarded(), Live(console=console, screen=True, auto_refresh=False) as live:
