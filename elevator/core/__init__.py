@@ -33,13 +33,14 @@ Decisions:
   with the open door still had a long trip ahead, the plan preferred another car at the floor, and both opened their
   doors. The reference assigner (`--assigner reference`) has no such penalty at all.
 - A step computes the assignment once. It used to compute it up to four times, until the car's state no longer changed.
-  Now another step follows immediately if a step serves a call or changes what the node publishes about its car.
+  Now another step follows immediately if a step serves a call or changes the published state of the car, its claims or
+  the published long waits.
 - A call counts more with age, so that few people wait very long. At first each node measured the ages itself. But
   after a fault, the nodes disagreed about the ages, so their plans differed, and a call could stay unclaimed for two
   seconds. Now ages are published, and the highest one counts. They are coarse and updated every few seconds, because
   the nodes of a large group decide again whenever one of them publishes a change.
 - The record used to list all earlier incarnations of the node, to tell their cab calls from those of a duplicate. Now
-  the numbers of the incarnations tell this (node.py).
+  the incarnation numbers are enough for that (node.py).
 - A node that starts while another node uses its id serves calls like any other. It does not wait until the duplicate
   is gone. Otherwise passengers would wait too, two nodes that start together would block each other, and replayed
   datagrams could keep a node out of service.

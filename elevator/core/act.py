@@ -154,8 +154,8 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
 def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
     """Serve the calls at the open door. Return the car and the calls served.
 
-    From DOOR_EXTENSION_MS after the door opened, further calls wait for another stop. A car whose door is held open
-    serves only cab calls.
+    From DOOR_EXTENSION_MS after the door opened, further calls wait for another stop. A car that is out of service
+    because its door is held open serves only cab calls.
     """
     floor = car.position.floor
     assert floor is not None

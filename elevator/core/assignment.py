@@ -2,9 +2,10 @@
 
 1. *Plan.* Each node assigns all hall calls to the cars that are in service and have a two-way connection with it. The
    plan depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c
-   minimises the waiting time of passengers. It adds a penalty if a call is taken from a car that claims the call or is
-   at the call's floor. A call counts more the longer it has waited. Nodes learn of a call at different times, so each
-   node publishes which calls have waited long. The plan uses the highest age that any car in service has published.
+   minimises the waiting time of passengers. It adds a penalty if a call is taken from a car that claims the call or
+   stands idle at the call's floor. A call counts more the longer it has waited. Nodes learn of a call at different
+   times, so each node publishes which calls have waited long. The plan uses the highest age that any car in service has
+   published.
 2. *Claims.* Each car publishes the calls assigned to it as its claims. Other cars leave these calls to it. A stationary
    car may still claim the calls at its floor. If two cars claim the same call, the car with the lower id keeps it. So
    only one car claims each call, except briefly after packet loss.
@@ -80,7 +81,7 @@ class Wait(NamedTuple):
     unclaimed_since_ms: int
     """When the call became unclaimed; NEVER_MS while a car claims it."""
     is_starved: bool = False
-    """True once the call has starved. It is then assigned to every car until it is served."""
+    """True once the call has starved. It is then assigned to every car in service until it is served."""
 
 
 @frozen
@@ -95,7 +96,7 @@ class Assignment:
     waited: Waited = NONE_WAITED
     """The calls in `waits` that had waited long at `waited_at_ms`. Heartbeats publish them."""
     waited_at_ms: int = -NEVER_MS
-    """When this node last looked which calls have waited long."""
+    """When this node last checked which calls have waited long."""
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
     next_at_ms: int = 0
@@ -146,7 +147,7 @@ def assign(
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
-    """Map the id of each car to the hall calls that it may serve through its open door, even if they are not made yet.
+    """Return the hall calls that each car may serve through its open door, including calls not made yet, by car id.
 
     If two cars can serve the same call, the car with the lower id gets it.
     """
@@ -203,7 +204,7 @@ def waited_at(at_ms: int, waits: Mapping[Call, Wait]) -> Waited:
 
 
 def waited_by_all(hall: Buttons, members: Collection[Member]) -> CallMasks:
-    """Combine the long waits of the *hall* calls that *members* have published: masks (up, down) for each age."""
+    """Return the *hall* calls that any of *members* has published as waiting long: masks (up, down) for each age."""
     every = [hall & reduce(Buttons.__or__, (member.waited[k] for member in members)) for k in range(AGES)]
     return tuple((each.up, each.down) for each in every)
 
@@ -216,7 +217,7 @@ def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mappin
 
 
 def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> int | None:
-    """Return the floor where car *me* should wait; None if it is not idle, or should wait where it is."""
+    """Return the floor where car *me* should wait; None if it has calls or an open door, or if cars are not parked."""
     if policy.park is Park.NONE:
         return None
     ids = sorted(members)

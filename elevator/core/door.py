@@ -40,8 +40,8 @@ from elevator.core.model import NEVER_MS, Direction
 DOOR_OPEN_MS = _assign.DOOR_MS
 """The dwell time. The native assigner uses the same value."""
 DOOR_GRACE_MS = 300
-"""How long an obstruction may outlast the dwell time before the car goes out of service. The limit tolerates ordinary
-passengers."""
+"""How long an obstruction may outlast the dwell time before the car goes out of service. This allows for a passenger
+who is still in the door at the end of the dwell time."""
 DOOR_EXTENSION_MS = 15_000
 """Presses can extend a stop only until this long after the door opened (C6)."""
 
@@ -91,7 +91,10 @@ def blocked_at_ms(door: Door) -> int:
 
 
 def is_at_stop(door: Door) -> bool:
-    """Return whether the car is making a stop. A stop lasts from the decision to stop until the close command."""
+    """Return whether the car is making a stop. A stop lasts from the decision to stop until the close command.
+
+    After a restart, a stop of the previous incarnation counts only once the floor sensor has confirmed the floor.
+    """
     return door.phase not in (Phase.CLOSED, Phase.CLOSING) and door.inherited is None
 
 
@@ -176,7 +179,7 @@ def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
 
 
 def extend(door: Door, now_ms: int, announces: bool) -> Door:
-    """Begin another dwell time, because the car serves a call. *announces* is true if that announces a direction.
+    """Begin another dwell time, because the car serves a call. *announces* is true for a hall call.
 
     If the door is obstructed, the dwell time begins when the obstruction clears.
     """

@@ -33,7 +33,7 @@ RECHECK_MS = 10
 
 
 class Activity(Enum):
-    """What the motor is doing, and whether the car has just reached a floor."""
+    """What the motor does unless the car is held, and whether the car has just reached a floor."""
 
     RESTING = auto()
     """The motor is stopped. The door may be open."""
@@ -52,7 +52,7 @@ class Drive:
     activity: Activity = Activity.RESTING
     direction: Direction = Direction.DOWN
     held: bool = True
-    """True while one of the five conditions above holds the car."""
+    """True while one of the five conditions in the module's introduction holds the car."""
     fault: Fault = Fault.SERVER
     due_at_ms: int = 0
     """If the car is moving, the deadline for the next sensor edge, or when to repeat the motor command during a motor
@@ -210,7 +210,7 @@ def reach(car: Drive, now_ms: int, floor: int, is_exact: bool) -> Drive:
 
 
 def stall(car: Drive, now_ms: int) -> Drive:
-    """Update *car* after a stall of the process, in which it may have moved.
+    """Update *car* after a stall of the process, during which the car may have moved.
 
     The position is no longer trusted. If the car was moving, it stops, and its position is unknown.
     """

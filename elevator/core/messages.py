@@ -46,7 +46,8 @@ class Tick:
     disk_failed: bool = False
     """True if the disk has just failed: a read or write failed, a write takes too long, or the recorder died."""
     found: "Record | None" = None
-    """The record of the previous incarnation, if it was unreadable at startup and has just been read; else None."""
+    """The record on disk, if the recorder has just read it after startup; else None. The previous incarnation wrote it
+    if the disk could not be read at startup. This one usually wrote it if the recorder was replaced."""
     asked_at_ms: int | None = None
     """When the node requested `inputs` from the panel; None means at `now_ms`."""
 

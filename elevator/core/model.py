@@ -60,6 +60,7 @@ class Behaviour(IntEnum):
     IDLE = 0
     MOVING = 1
     DOOR_OPEN = 2
+    """The car is making a stop: its door is open or about to open."""
 
 
 class Fault(StrEnum):
@@ -135,7 +136,7 @@ class Buttons:
 
 
 def bits(mask: int) -> list[int]:
-    """Return the numbers of the bits that are set in *mask*, lowest first: floors or node ids."""
+    """Return the floors or node ids whose bits are set in *mask*, in ascending order."""
     return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
 
 

@@ -61,7 +61,7 @@ class Node:
     traffic: Traffic
     outgoing: Outgoing
     predecessor: int | None = None
-    """The incarnation that wrote the record; None if no record has been read."""
+    """The incarnation that wrote the record that was read last; None if no record has been read."""
     peers: Peers = Peers()
     drive: Drive = Drive()
     assignment: Assignment = Assignment()
@@ -125,7 +125,7 @@ def outputs(node: Node) -> Outputs:
     """Return the commands for the panel.
 
     The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it. While the node
-    listens, all button lamps do.
+    listens, all button lamps stay as they are.
     """
     car, lit, other = node.drive, replica.buttons(node.lit), peers.recent_other(node.peers, node.now_ms)
     known = shown(node) if other is not None and other.is_certain else node.calls
@@ -164,7 +164,8 @@ def hears(node: Node) -> int:
 def shown(node: Node) -> Calls:
     """Return the calls that this node shows on its panel and serves. Callers ignore the cab calls of other cars.
 
-    While this node hears from another incarnation with its id, the cab calls of that node's incarnations are excluded.
+    While this node hears from another incarnation with its id, the cab calls of foreign incarnations (`is_foreign`) are
+    excluded.
     """
     if not hears_own_id(node):
         return node.calls
@@ -178,12 +179,18 @@ def without_cab(entry: Entry) -> Entry:
 
 
 def hears_own_id(node: Node) -> bool:
-    """Return whether this node has recently heard from another incarnation with its id: a duplicate's or its own."""
+    """Return whether this node has recently heard from another incarnation with its id.
+
+    It may be that of a duplicate, or an earlier one of this node.
+    """
     return peers.recent_other(node.peers, node.now_ms) is not None
 
 
 def is_foreign(node: Node, author: Author) -> bool:
-    """Return whether *author* is an incarnation of another node with the same id as *node* (INCARNATIONS_OWN)."""
+    """Return whether *author* counts as an incarnation of a duplicate of *node* (INCARNATIONS_OWN).
+
+    If no record has been read, every other incarnation with the id of *node* does.
+    """
     if author.id != node.me.id or author == node.me:
         return False
     last = node.predecessor

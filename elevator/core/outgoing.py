@@ -74,7 +74,7 @@ class Outgoing:
     changed_at_ms: Mapping[Author, int] = {}
     """When each published entry last changed."""
     cursor: Author | None = None
-    """The author of the last entry that was sent in turn."""
+    """The author of the last entry that was sent in turn and had not changed within RECENT_MS."""
     rates_at_ms: int = 0
     """When the traffic rates last changed."""
     room_bytes: int = ROOM_BYTES
@@ -172,7 +172,7 @@ def entry_bytes(entry: Entry) -> int:
 
 
 def sent(old: Outgoing, heartbeat: Heartbeat, now_ms: int) -> Outgoing:
-    """Schedule the next heartbeat, because *heartbeat* was sent, and note which entries it carried in turn."""
+    """Schedule the next heartbeat, because *heartbeat* was sent, and note the last entry that it carried in turn."""
     others = [author for author in heartbeat.calls.entries if now_ms >= old.changed_at_ms[author] + RECENT_MS]
     return evolve(
         old,

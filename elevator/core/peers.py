@@ -93,8 +93,8 @@ class Peers:
 
     known: Mapping[int, Peer] = {}
     other: OtherIncarnation | None = None
-    """The incarnation with this node's id that was heard from last; None if there was none. `recent_other` ignores
-    it after a while."""
+    """The other incarnation with this node's id that `receive_other` remembers; None if there was none. `recent_other`
+    ignores it after a while."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:

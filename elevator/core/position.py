@@ -26,16 +26,17 @@ class Position:
     trusted: bool = False
     """True if impossible reports are rejected; False if any report inside the shaft is accepted."""
     rejected: int | None = None
-    """The floor in the last rejected report; None if it was "between floors", or if none was rejected yet. Every
+    """The floor in the last rejected report; None if that report was "between floors", or if there was none yet. Every
     floor outside the shaft is stored as the number of floors."""
     accept_at_ms: int | None = None
-    """When `rejected` is accepted if it persists. None if no report is rejected; NEVER_MS if the sensor is dead."""
+    """When a repetition of `rejected` counts: it is then accepted or, if outside the shaft, shows that the sensor is
+    dead. None if the last report was accepted; NEVER_MS if the sensor is dead."""
     rejections: int = 0
     """The number of impossible reports since startup, for the log. A report that persists counts once."""
 
     @property
     def is_dead(self) -> bool:
-        """True if the sensor keeps reporting a floor outside the shaft."""
+        """True while the sensor counts as dead, because it reports a floor outside the shaft."""
         return self.accept_at_ms is not None and self.accept_at_ms >= NEVER_MS
 
 

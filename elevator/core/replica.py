@@ -2,7 +2,8 @@
 
 A lamp lights when the *guarantee* of its call holds (L3). This node must have a press of the call on disk, and each
 live peer that hears this node must have acknowledged the press. Without such a peer the disk suffices. While the disk
-fails, the acknowledgements suffice. A lit lamp stays lit until its call is served (L4).
+fails, the acknowledgements suffice. A lit lamp stays lit until its call is served (L4), or is hidden because it may
+belong to another node with the same id (node.py).
 
 While a node's disk works, its heartbeats carry only calls that are on it. So its acknowledgement of a call means that
 the call is durable there.
@@ -26,7 +27,7 @@ class Replica:
     disk_failed: bool = False
     """True from a failure of the disk until its next successful write. Meanwhile lamps depend on the peers only."""
     lit: frozenset[Call] = frozenset()
-    """The calls of this panel whose lamps are lit: confirmed, and not yet served."""
+    """The calls of this panel whose lamps are lit."""
 
 
 def published(replica: Replica) -> Calls:
@@ -35,7 +36,7 @@ def published(replica: Replica) -> Calls:
 
 
 def darken(replica: Replica, panel: Buttons) -> Replica:
-    """Turn off the lamps of served calls. *panel* are the buttons of the calls not yet served."""
+    """Turn off the lamps of calls that are served or hidden. *panel* are the buttons of all other calls."""
     if not buttons(replica.lit) - panel:
         return replica
     return evolve(replica, lit=frozenset(call for call in replica.lit if call in panel))
@@ -44,8 +45,8 @@ def darken(replica: Replica, panel: Buttons) -> Replica:
 def light(replica: Replica, shown: Calls, car: int, acknowledgements: Collection[Calls]) -> Replica:
     """Light the lamps of calls whose guarantee holds.
 
-    *shown* are the calls that the panel of *car* shows. *acknowledgements* are the published call sets of the live
-    peers that hear this node.
+    *shown* are the calls that the panel of *car* may show. Cab calls of other cars among them are ignored.
+    *acknowledgements* are the published call sets of the live peers that hear this node.
     """
     dark, fresh = shown.panel(car) - buttons(replica.lit), set()
     for author, entry in shown.entries.items():

@@ -41,7 +41,7 @@ DELAYED_MS, the step is *delayed*, which matters only for travel times. A gap of
 may be anywhere, so the node listens first."""
 RESTEPS_MAX = 4
 RESTEP_MS = 500
-"""How long the next step is delayed once RESTEPS_MAX steps in a row have asked for an immediate one."""
+"""How long the next step waits once RESTEPS_MAX steps in a row have asked for an immediate one."""
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -133,9 +133,10 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
 
 
 def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
-    """Return the cars that can serve hall calls. The keys are their ids.
+    """Return the cars in service that this node can assign hall calls to: its own and those of its peers in reach.
 
-    *car* is this node's own car. *cab* is the bit mask of the floors of its cab calls.
+    The keys are car ids. While the node listens, its own car is not included. *car* is the node's own car, and *cab* is
+    the bit mask of the floors of its cab calls.
     """
     cabs, members = node.calls.cabs, {}
     for id, peer in peers.in_service(in_reach(node)).items():
@@ -183,7 +184,7 @@ def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
     """Prepare *node* to repeat, at *now_ms*, a turn whose *tick* has become stale.
 
     The node keeps the presses in the tick. It has not read the heartbeats that arrived in the meantime, so it extends
-    the timeouts of its peers.
+    the timeouts of its peers. After a stall, the repeated step does that.
     """
     node = register_presses(node, tick.inputs)
     if now_ms >= node.now_ms + STALL_MS:
@@ -282,7 +283,7 @@ def press_all(node: Node, pressed: Buttons) -> Node:
 
 
 def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -> Traffic:
-    """Return the traffic statistics, updated with the passengers of the calls *served* in this step."""
+    """Return the traffic statistics, updated with the estimated passengers of the hall calls among *served*."""
     known = node.traffic
     for button, floor, car in sorted(served):
         if button is Button.CAB:
@@ -298,7 +299,7 @@ def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -
 
 
 def update_lamps(node: Node) -> Node:
-    """Turn off the lamps of served calls, and light those of calls whose guarantee holds (replica.py)."""
+    """Turn off the lamps of calls that are served or hidden (`shown`), and light those whose guarantee holds."""
     visible, me = shown(node), node.me.id
     panel = visible.panel(me)
     ours = replica.darken(node.replica, panel)

@@ -41,8 +41,8 @@ class TravelTimes:
     vague_until_ms: int = -NEVER_MS
     """An edge that is reported before this time may have occurred during a delay (VAGUE_MS)."""
     crosses: bool = False
-    """True if the car crosses its sensor from one side to the other. False if it started on the sensor: then it leaves
-    the sensor sooner."""
+    """True if the car crosses the floor's sensor from one side to the other. False if it started on the sensor, so that
+    it leaves the sensor sooner."""
     faulty_ms: int = 0
     """The duration last measured during a motor fault; 0 if none was."""
     search_ms: int = SEARCH_MS
@@ -98,7 +98,7 @@ def edge_ms(old: TravelTimes, now_ms: int, is_exact: bool) -> int | None:
 
 
 def is_usual(old: TravelTimes, took_ms: int, motor_fault: bool) -> bool:
-    """Return whether to learn *took_ms*. During a motor fault, it must be within 5 % of `faulty_ms`."""
+    """Return whether to learn *took_ms*. During a motor fault, `faulty_ms` must be within 5 % of it."""
     return not motor_fault or abs(took_ms - old.faulty_ms) <= took_ms // 20
 
 
@@ -111,8 +111,9 @@ def search_longer(old: TravelTimes) -> TravelTimes:
 
 
 def edge_timeout_ms(times: TravelTimes, position: Position, direction: Direction) -> int:
-    """Return the timeout for the next sensor edge of a moving car: the learned time plus 5 % and 60 ms (C8).
+    """Return the timeout for the next sensor edge of a moving car: the usual time plus 5 % and 60 ms (C8).
 
+    The usual time is the learned one. For a leg without one, it is the longest learned time, or else TRAVEL_PRIOR_MS.
     If the position is unknown, return how long to search for a floor in this direction.
     """
     if position.floor is None:

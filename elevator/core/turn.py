@@ -51,7 +51,7 @@ ReadPanel = Callable[[], tuple[int, Inputs | None]]
 def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Network, panel: Panel) -> Node:
     """Step *node* with *tick*, and send its heartbeat if one is due.
 
-    Before that, write its outputs and save its record, unless the tick only extends timeouts.
+    Before sending, write its outputs and save its record, unless the tick only extends timeouts.
     """
     heard = step_idle(node, tick)
     if heard is None:
