@@ -115,12 +115,12 @@ def sense(
     return Sensed(car, min(due_at_ms, max(accept_at_ms, now_ms + RECHECK_MS)))
 
 
-def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
+def diagnose(car: Drive, now_ms: int, is_stop_pressed: bool) -> tuple[Fault, int]:
     """Return the fault of *car*, and when to diagnose it again if no input changes.
 
-    *is_stopped* is true while the stop button is down.
+    *is_stop_pressed* is true while the stop button is down.
     """
-    if is_stopped:
+    if is_stop_pressed:
         return Fault.STOP, NEVER_MS
     if car.position.floor is None or car.position.is_dead:
         return Fault.POSITION, NEVER_MS
@@ -243,7 +243,7 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
     return evolve(car, activity=activity, due_at_ms=now_ms + edge_timeout_ms(car))
 
 
-def open_door(car: Drive) -> OpenDoor | None:
+def door_record(car: Drive) -> OpenDoor | None:
     """Return the door's entry in the record; None if the door is closed or has been told to close."""
     return door.record(car.door, car.position.floor, car.direction)
 

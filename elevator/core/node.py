@@ -142,7 +142,7 @@ def outputs(node: Node) -> Outputs:
 
 def record(node: Node) -> Record:
     """Return the state of *node* that must survive a restart."""
-    return Record(node.me.incarnation, node.calls, drive.open_door(node.drive))
+    return Record(node.me.incarnation, node.calls, drive.door_record(node.drive))
 
 
 def wake_at_ms(node: Node) -> int:

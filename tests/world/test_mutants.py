@@ -507,7 +507,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "car.held",
     ),
     "stop_button_does_not_stop_the_car": (drive.sense, "held=inputs.stop or ", "held="),
-    "car_with_its_stop_button_down_stays_in_service": (drive.diagnose, "if is_stopped:", "if False:"),
+    "car_with_its_stop_button_down_stays_in_service": (drive.diagnose, "if is_stop_pressed:", "if False:"),
     "obstruction_holds_a_car_with_a_closed_door": (
         drive.sense,
         "held=inputs.stop or ",
