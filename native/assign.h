@@ -1,7 +1,8 @@
 /* The assigners of hall calls. They take and return plain integers and do not depend on Python.
  *
  * Floors count from 0. A set of floors is a bit mask: bit f stands for floor f. The caller owns all memory. It passes
- * the cars in ascending order of their ids, compared byte by byte. This order breaks ties, so all nodes must use it.
+ * the cars in ascending order of their ids. This order breaks ties, so all nodes must use the same one. Node ids are
+ * numbers. In `elevator assign`, ids are strings, which are compared byte by byte.
  */
 #ifndef ELEVATOR_ASSIGN_H
 #define ELEVATOR_ASSIGN_H

@@ -23,7 +23,7 @@ struct bench_car {
     struct assign_share share;
     uint64_t full[2]; /* the floor of the stop, as a mask, if passengers found no room; down and up */
     struct plan_waited waited; /* the lit calls that had waited long at *waited_at_ms* */
-    int64_t waited_at_ms;      /* when its node last looked which calls have waited long */
+    int64_t waited_at_ms;      /* when its node last checked which calls have waited long */
     int target;       /* the floor where the car should park, or -1 */
     int load;
     int riders[ASSIGN_MAX_FLOORS]; /* the first passenger to each floor; bench_passenger links the others */

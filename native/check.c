@@ -78,7 +78,7 @@ static void compare(struct check_input *input, long number)
         check_fail(2, "no expected answer", number);
     int status = check_run_reference(input);
     if ((status != ASSIGN_OK) != (refused != 0))
-        check_fail(1, assign_message(status), number);
+        check_fail(1, status == ASSIGN_OK ? "accepted, but must be refused" : assign_message(status), number);
     if (refused != 0)
         return;
     for (int k = 0; k < input->n; k++) {

@@ -131,7 +131,7 @@ static void compare_large(struct check_input *input, int room, long number)
     bool is_small = is_in(input->params.floors, ASSIGN_MAX_FLOORS) && is_in(input->n, ASSIGN_MAX_CARS);
     int status = assign_large(&input->params, &up, &down, cars, room == 0 ? -1 : input->n, out);
     if (is_small && status != expected)
-        check_fail(1, "only one size of the reference refused it", number);
+        check_fail(1, "the two sizes of the reference return different statuses", number);
     for (int k = 0; status == ASSIGN_OK && expected == ASSIGN_OK && k < room; k++)
         if (memcmp(&out[k].up, &(struct assign_floors){{input->out[k].up}}, sizeof out[k].up) != 0 ||
             memcmp(&out[k].down, &(struct assign_floors){{input->out[k].down}}, sizeof out[k].down) != 0)

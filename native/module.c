@@ -78,8 +78,8 @@ static PyObject *reference_small(struct input *input, PyObject *up, PyObject *do
 
 PyDoc_STRVAR(reference_doc, "reference($module, /, floors, up, down, cars, " DURATIONS
                             ", clear_all=False, has_empty_id=False)\n--\n\n"
-                            "Assign hall calls as the course's hall_request_assigner does: one (up, down) for each "
-                            "car.");
+                            "Assign hall calls as the course's hall_request_assigner does. Return a pair (up, down) "
+                            "for each car.");
 
 static PyObject *reference(PyObject *module, PyObject *args, PyObject *keywords)
 {
@@ -140,7 +140,8 @@ static bool read_plan_floors(PyObject *object, int *floors)
 }
 
 PyDoc_STRVAR(plan_doc, "plan($module, floors, up, down, cars, claims, waited, up_rates, down_rates, " DURATIONS
-                       ", /)\n--\n\nAssign hall calls so that passengers wait as little as possible.");
+                       ", /)\n--\n\nAssign hall calls so that passengers wait as little as possible. Return a pair "
+                       "(up, down) for each car.");
 
 static PyObject *plan(PyObject *module, PyObject *args)
 {
@@ -165,7 +166,7 @@ static PyObject *plan(PyObject *module, PyObject *args)
 }
 
 PyDoc_STRVAR(park_doc, "park($module, floors, cars, shares, up_rates, down_rates, sparing=False, " DURATIONS
-                       ", /)\n--\n\nChoose where free cars wait: a floor for each car, -1 for a car that is not free.");
+                       ", /)\n--\n\nReturn the floor where each car should wait; -1 for a car that is not free.");
 
 static PyObject *park(PyObject *module, PyObject *args)
 {

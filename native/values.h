@@ -1,7 +1,7 @@
 /* Conversion between Python objects and the integers of the assigners.
  *
- * If an object is invalid, a read_ function sets a ValueError with the message of *status* and returns false. If memory
- * runs out, a build_ function sets an exception and returns NULL.
+ * If an object is invalid, a read_ function sets a ValueError and returns false. If the function has a parameter
+ * *status*, the message is that of *status*. If memory runs out, a build_ function sets an exception and returns NULL.
  *
  * Integers are read from int objects only (bool and IntEnum are ints, too), never through __index__. So no Python code
  * runs while the cars are read, and nothing can change them.
