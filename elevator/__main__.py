@@ -1,4 +1,4 @@
-"""The entry point: runs the command that the arguments name.
+"""The entry point: runs the command that the arguments name, or a node if they name none.
 
 A command's modules are imported only when that command runs, so every command starts fast.
 """

@@ -31,12 +31,13 @@ def is_probe(datagram: bytes) -> bool:
 
 @define(eq=False)
 class Admission:
-    """Admits heartbeats of one `group` that are sealed with one of the `keys`. It admits each heartbeat only once."""
+    """Admits heartbeats of one `group` that are sealed with one of the `keys` and newer than their author's last."""
 
     group: str
     keys: Sequence[bytes] = (NO_KEY,)
     refused: dict[str, int] = field(factory=dict)
-    """How many datagrams were dropped for each reason. The keys are the reasons."""
+    """How many datagrams were dropped for each reason. The keys are the reasons. Probes, duplicates and reordered
+    heartbeats are not counted."""
     _newest: dict[Author, int] = field(factory=dict)
     """The newest sequence number of each author. The author heard from last comes last."""
 

@@ -163,7 +163,7 @@ class Broadcast:
 
     @property
     def warnings(self) -> dict[str, int]:
-        """The number of datagrams dropped for each reason. The keys state the reason, as a line for the log."""
+        """How many datagrams were dropped for each reason. Each key is a log line that states the reason."""
         dropped = {f"dropped a datagram: {what}": times for what, times in self._admission.refused.items()}
         return {**dropped, "dropped a datagram: queue full": self._queue.dropped}
 

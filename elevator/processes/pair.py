@@ -37,7 +37,7 @@ from elevator.processes.worker_link import BEAT, DROP, ENDS, REFUSES, Link
 
 WORKER_TIMEOUT_S = 0.5
 ANSWER_S = 1.0
-"""The supervisor answers a beat at most this often. The worker waits longer for an answer, SUPERVISOR_TIMEOUT_MS."""
+"""The minimum time between two answers to beats. The worker waits longer for an answer (SUPERVISOR_TIMEOUT_MS)."""
 END_S = 2.0
 """How long a worker may take to end on request. After that, the supervisor kills it."""
 STEADY_S, STEADY_KILLED_S = 0.5, 0.05
@@ -171,8 +171,8 @@ def run_worker(work: Work, link: Link) -> NoReturn:
 def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes, str]:
     """Wait until *worker* ends or hangs; then make sure that it is dead. Return its last message and how it ended.
 
-    Meanwhile, answer its beats. On a termination signal, tell the worker to end; its last message then counts as ENDS.
-    Once it is dead, write *final_message* to the descriptor that it has passed, if any.
+    While it runs, answer its beats. On a termination signal, tell it to end; its last message then counts as ENDS. Once
+    it is dead, write *final_message* to the descriptor that it has passed, if any.
     """
     worker.link.setblocking(False)
     held: list[int] = []

@@ -26,7 +26,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class ConfigError(Exception):
-    """A setting is invalid. The message is one line for the user."""
+    """A setting is invalid or cannot be used. The message is one line for the user."""
 
 
 def option(setting: str) -> str:

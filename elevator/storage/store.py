@@ -1,10 +1,10 @@
 """The record on disk: one row in a SQLite database.
 
 1. Every save is a transaction with full synchronisation (fsync): once it returns True, the record is durable.
-2. A file that is damaged or not a regular file is renamed. The node starts without it: its peers still have its calls.
-   A file of a newer version stays untouched (StoreError).
+2. A file that is damaged or not a regular file is renamed. The node continues without it, and receives its calls from
+   its peers. A file of a newer version stays untouched (StoreError).
 3. If the disk fails, is full or is read-only, `save` returns False; `load` and the constructor raise DiskError. The
-   disk may recover, so each retry opens the file again: a file opened on a read-only disk stays read-only.
+   disk may recover. Each retry opens the file again, because a file opened on a read-only disk stays read-only.
 4. Only one process pair holds a record. A lock file excludes other nodes; all processes of the pair inherit its
    descriptor. The database is locked too, so a new recorder waits until its predecessor has finished writing.
 """
@@ -60,9 +60,10 @@ class DiskError(Exception):
 
 
 def lock(directory: Path) -> int | None:
-    """Lock the record in *directory*. Return the descriptor of the lock, or None if the disk cannot store a lock file.
+    """Lock the record in *directory*. Return the descriptor of the lock.
 
-    In the latter case, log the reason. The lock lasts until every process with a copy of the descriptor has ended.
+    If the disk cannot store a lock file, log the reason and return None. The lock lasts until every process with a copy
+    of the descriptor has ended.
     Raise StoreError if another process holds the lock, or if the directory cannot be made and a retry is useless.
     """
     try:
@@ -113,7 +114,10 @@ class NoStore:
 
 
 class Store:
-    """The record in *directory*. The constructor makes both if needed; it raises StoreError or DiskError on failure."""
+    """The record in *directory*.
+
+    The constructor makes the directory and the file if needed. It raises StoreError or DiskError on failure.
+    """
 
     def __init__(self, directory: Path, floors: int) -> None:
         self.path = directory / "record.sqlite"
@@ -127,7 +131,7 @@ class Store:
     def load(self) -> Record | None:
         """Return the record, or None if it is missing or damaged; raise DiskError if the disk cannot be read.
 
-        A damaged record is set aside, and a new one made.
+        A damaged file is renamed and replaced by a new one without a record.
         """
         try:
             # Read bytes, not text: for invalid text, SQLite would report an error that looks like a disk error.
@@ -213,7 +217,7 @@ def clock_ms() -> int:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return device and inode of the file at *path*; None if there is none."""
+    """Return the device and inode of the file at *path*; None if there is none."""
     try:
         found = path.stat()
     except OSError:
