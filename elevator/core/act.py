@@ -39,7 +39,7 @@ class Tasks:
     """The floor where the car waits when it is idle; None if it should stay where it is."""
 
     def work_at(self, floor: int | None) -> Buttons:
-        """Return `work` plus all hall calls at *floor*: a car that stops there may also serve those of other cars."""
+        """Return `work` plus all hall calls at *floor*, because a car that stops there may serve any of them."""
         assert floor is not None
         here = 1 << floor
         return self.work | (self.calls & Buttons(here, here))

@@ -217,7 +217,7 @@ def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mappin
 
 
 def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> int | None:
-    """Return the floor where car *me* should wait; None if it has calls or an open door, or if cars are not parked."""
+    """Return the floor where car *me* should wait; None if it has calls or an open door, or if no car is to park."""
     if policy.park is Park.NONE:
         return None
     ids = sorted(members)

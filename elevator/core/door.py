@@ -23,7 +23,8 @@ The diagram shows the usual transitions. These are the others:
   stationary at its floor.
 - If a stop ends before the phase is OPEN, the phase becomes CLOSED. This happens if another car has served the call, or
   if the car has left its floor.
-- OPEN becomes OPENING again if a snapshot does not confirm the open command.
+- OPEN becomes OPENING again if a snapshot does not confirm the open command. It becomes CLOSING if the car has left
+  its floor.
 - If the panel is lost while the car is between floors, OPEN and CLOSING become CLOSED.
 - After a restart, UNKNOWN becomes CLOSED if the car is not at the floor of the previous incarnation's stop
   (`drive.inherit`).

@@ -44,7 +44,8 @@ class Tick:
     recorded: Calls | None = None
     """The calls on disk, if a write has just completed; else None."""
     disk_failed: bool = False
-    """True if the disk has just failed: a read or write failed, a write takes too long, or the recorder died."""
+    """True if the disk has just failed: a read or write failed, a write takes too long, the record cannot be used, or
+    the recorder died."""
     found: "Record | None" = None
     """The record on disk, if the recorder has just read it after startup; else None. The previous incarnation wrote it
     if the disk could not be read at startup. This one usually wrote it if the recorder was replaced."""

@@ -295,7 +295,7 @@ class Car:
     obstructed: bool = False
     """True while the door is obstructed. The plan then assumes that the door stays open for a full dwell time."""
     announced: bool = True
-    """False during a stop at which the car has not announced a direction yet. It then serves the hall call in its
+    """False during a stop at which the car has not announced a direction yet. The car then serves the hall call in its
     direction or, if no calls lie ahead, possibly the other one instead."""
 
 

@@ -130,11 +130,11 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None
 
 
 def choose(outgoing: Outgoing, changed: AbstractSet[Author], others: int, since_ms: int | None) -> Calls:
-    """Return the entries for the next heartbeat: those of the authors *changed*, then older ones in turn.
+    """Return the entries for the next heartbeat: those of the authors *changed*, then others in turn.
 
-    The older entries are those that have changed at *since_ms* or later. If *since_ms* is None, the heartbeat carries
-    no older entries. The nodes share the work of sending them, so each fills only 1 / *others* of the room with them.
-    *others* is the number of live peers.
+    The others are the entries that have changed at *since_ms* or later. If *since_ms* is None, there are none. The
+    nodes share the work of sending them, so each fills only 1 / *others* of the room with them. *others* is the number
+    of live peers.
     """
     assert outgoing.message is not None
     if not changed and since_ms is None:

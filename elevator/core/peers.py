@@ -163,7 +163,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
     """Return *peer* after *heartbeat*; None if the heartbeat is to be ignored.
 
     A heartbeat is ignored if its sequence number is not new, or if it comes from a lower incarnation while the known
-    one has not timed out. *peer* is None if no heartbeat from this node was received before.
+    one has not timed out. *peer* is None if no heartbeat with the sender's id was received before.
     """
     calls, rates, version = heartbeat.calls, heartbeat.rates, heartbeat.version
     if peer is None:

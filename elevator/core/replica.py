@@ -25,7 +25,7 @@ class Replica:
     recorded: Calls
     """The calls that are on disk."""
     disk_failed: bool = False
-    """True from a failure of the disk until its next successful write. Meanwhile lamps depend on the peers only."""
+    """True from a failure of the disk until its next successful write. Meanwhile a lamp needs only acknowledgements."""
     lit: frozenset[Call] = frozenset()
     """The calls of this panel whose lamps are lit."""
 

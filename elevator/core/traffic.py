@@ -41,8 +41,8 @@ def count_passengers(
 ) -> Traffic:
     """Add the estimated passengers of a hall call that was just served.
 
-    The call was in direction *way* at *floor*, and was served *age_ms* after it was made.
-    *rate* is the group's rate at this button, in passengers per 2^20 ms.
+    The call was in direction *way* at *floor*, and was served *age_ms* after this node learned of it. *rate* is the
+    group's rate at this button, in passengers per 2^20 ms.
     """
     counted = {
         Direction.UP: list(traffic.up) or [0] * floors,

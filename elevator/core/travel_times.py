@@ -32,7 +32,7 @@ class TravelTimes:
     """The learned times and the measurement in progress."""
 
     legs: Mapping[Leg, int] = {}
-    """The learned time from leaving one floor's sensor to reaching the next one, in milliseconds."""
+    """For each leg, the learned time from leaving one floor's sensor to reaching the next one, in milliseconds."""
     clear_ms: int = CLEAR_PRIOR_MS
     """The time to cross a floor's sensor."""
     since_ms: int | None = None
@@ -46,7 +46,7 @@ class TravelTimes:
     faulty_ms: int = 0
     """The duration last measured during a motor fault; 0 if none was."""
     search_ms: int = SEARCH_MS
-    """How long the current search for a floor goes in one direction before it reverses."""
+    """How long the car searches for a floor in its current direction before it reverses."""
 
 
 def begin(old: TravelTimes, now_ms: int) -> TravelTimes:

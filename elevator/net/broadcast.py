@@ -40,14 +40,14 @@ elapsed time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
 """The time over which datagrams are counted, approximately."""
 FREE, REST_MAX_MS = 10, 25
-"""Waking the process costs more than reading a datagram. So after each `receive`, the socket *rests*: the node does not
-wait for datagrams. The rest lasts 1 ms for each datagram in RATE_MS beyond FREE, at most REST_MAX_MS. So there is no
-rest in a small group. If the process is awake for another reason, half of the rest is enough. An idle node wakes for
-its panel every REST_MAX_MS. So even in a large group, it needs no other wakes for datagrams."""
+"""After each `receive`, the socket *rests* for 1 ms per datagram in RATE_MS beyond FREE, at most REST_MAX_MS. During a
+rest, the node does not wait for datagrams, because waking the process costs more than reading one. In a small group
+there is no rest. If the process is awake for another reason, half of the rest is enough. An idle node wakes for its
+panel every REST_MAX_MS. So even in a large group, it needs no other wakes for datagrams."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
-"""The receive buffer to request. The kernel may grant less."""
+"""The size of the receive buffer to request. The kernel may grant less."""
 
 
 class Broadcast:

@@ -5,6 +5,6 @@
 - child.py forks named processes and receives termination signals.
 
 Nothing here knows about elevators: of core, it imports only log damping and a constant. In `ps`, the supervisor is
-`elevator:pair`, the worker `elevator:worker`, and the recorder (storage) `elevator:disk`: Linux allows 15 characters.
-Users may look for these names, so they must not change.
+`elevator:pair`, the worker `elevator:worker`, and the recorder (storage) `elevator:disk`. Linux keeps 15 characters of
+a name. Users may look for these names, so they must not change.
 """

@@ -21,7 +21,7 @@ BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
 HOLD: hold the descriptor sent with this message, instead of the previous one. DROP: hold none."""
 
 PROGRAM_PATH = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
-"""The path of the program, read at import: another start may replace the unpacked file later (see bootstrap.c)."""
+"""The path of the program, read at import, because another start may replace the unpacked file later (bootstrap.c)."""
 
 log = logging.getLogger("elevator")
 

@@ -63,8 +63,8 @@ def lock(directory: Path) -> int | None:
     """Lock the record in *directory*. Return the descriptor of the lock.
 
     If the disk cannot store a lock file, log the reason and return None. The lock lasts until every process with a copy
-    of the descriptor has ended.
-    Raise StoreError if another process holds the lock, or if the directory cannot be made and a retry is useless.
+    of the descriptor has ended. Raise StoreError if another process holds the lock, or if the directory cannot be made
+    and a retry is useless.
     """
     try:
         make_directory(directory)

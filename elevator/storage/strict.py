@@ -17,7 +17,7 @@ BAD_INPUT = (
 
 
 def strict_converter(*primitives: type, detailed: bool = False) -> cattrs.Converter:
-    """Return a converter that accepts *primitives* only with their exact type: cattrs alone reads "3" as 3."""
+    """Return a converter that accepts *primitives* only with their exact type. cattrs alone reads "3" as 3."""
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=detailed)
 
     def exactly(primitive: type) -> Callable[[object, type], object]:
