@@ -9,7 +9,7 @@ The *panel* of a car is what its elevator server or I/O card gives access to: bu
 motor. The panel *confirms* a command when it answers a later request. The panel is *lost* while the server or card does
 not answer.
 
-Read model.py and messages.py first: they define the vocabulary. Then read step.py. A node consists of
+Read model.py and messages.py first, because they define the vocabulary. Then read step.py. A node consists of
 
     replica       the call set (call_set.py), the part of it that is on disk, and the lit lamps
     peers         the failure detector: which other nodes are alive
@@ -26,8 +26,8 @@ or version vectors, also change the number of the wire format.
 
 Decisions:
 - Each heartbeat used to carry the whole call set, in several datagrams if necessary. That took 9.5 MB/s in an idle
-  group of 64 cars. Now heartbeats carry changes and a digest. Nodes do not request missing entries, because a request
-  could get lost, or every node could answer it, and the entries that nodes send in turn arrive just as fast.
+  group of 64 cars. Now heartbeats carry changes and a digest. Nodes do not request missing entries. A request could get
+  lost, or every node could answer it. The entries that nodes send in turn arrive just as fast.
 - A car with an open door immediately serves the calls in its direction at its floor, so the plan excludes these calls.
   Before that, a penalty discouraged the plan from assigning such a call to another car. That was not enough: if the car
   with the open door still had a long trip ahead, the plan preferred another car at the floor, and both opened their

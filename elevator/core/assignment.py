@@ -52,8 +52,8 @@ So in a large group, an immediate update for each call would keep all nodes busy
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 INTERVAL_MS, INTERVAL_SIZE = 10, 400
-"""The minimum time between two computations of the assignment is INTERVAL_MS * (cars * floors // INTERVAL_SIZE): 0 in a
-small group, and 100 ms with 64 cars and 64 floors, because an assignment of a large group takes long to compute."""
+"""The minimum time between two computations of the assignment is INTERVAL_MS * (cars * floors // INTERVAL_SIZE). It is
+0 in a small group. It is 100 ms with 64 cars and 64 floors, because such an assignment takes long to compute."""
 
 Row = tuple[int, int, int, int]
 CallMasks = tuple[tuple[int, int], ...]

@@ -70,7 +70,10 @@ class Drive:
 
     @cached_property
     def public(self) -> Car:
-        """The state that heartbeats carry. A car that has just reached a floor counts as idle: it may stop there."""
+        """The state that heartbeats carry.
+
+        A car that has just reached a floor counts as idle, because it may stop there.
+        """
         behaviour = Behaviour.IDLE if self.activity is Activity.ARRIVED else self.behaviour
         is_announced = self.door.announced or behaviour is not Behaviour.DOOR_OPEN
         return Car(self.position.floor or 0, self.direction, behaviour, self.fault, self.door.obstructed, is_announced)

@@ -215,7 +215,7 @@ class Calls:
 
     @cached_property
     def current(self) -> "Calls":
-        """These calls without the entries of expired authors, which other replicas may have forgotten."""
+        """The replica without the entries of expired authors, which other replicas may have forgotten."""
         expired = self.expired
         return Calls({a: entry for a, entry in self.entries.items() if a not in expired}) if expired else self
 
@@ -240,9 +240,10 @@ EVERY_BUTTON = Buttons(-1, -1, -1)
 
 
 class Confirmed(NamedTuple):
-    """The commands that a snapshot confirms: the panel has executed them.
+    """Which commands a snapshot confirms: to open the door, and to stop the motor.
 
-    The panel executes messages in order. So a snapshot confirms all commands sent before its request.
+    The panel executes messages in order. So a snapshot confirms a command sent before its request, unless the node has
+    reversed the command since.
     """
 
     door_open: bool = False

@@ -5,8 +5,8 @@
     call in the other direction, and reverses there.
  3. With its door open it announces one direction. It serves the cab call, and the hall call in that direction. It never
     serves both hall calls at once, because passengers board only a car that goes in their direction.
- 4. If there are no calls in the announced direction when the door is about to close, a hall call in the other direction
-    at this floor changes the announcement, and another dwell time begins.
+ 4. When the door is about to close, there may be no calls in the announced direction, but a hall call in the other one
+    at this floor. The car then announces the other direction, and another dwell time begins.
  5. An idle car waits with its door closed.
  6. An idle car may go to another floor to wait there. A call can reverse it at the next floor.
 

@@ -6,7 +6,7 @@ close together. A *duplicate* is another node with the same id. Its incarnations
 this node, because it drew its first one at random.
 
 While a node hears from another incarnation with its id, it shows and serves only the cab calls of its own incarnations.
-At other times it shows and serves every cab call for its car: a call that seems to be a duplicate's may come from an
+At other times it shows and serves every cab call for its car. A call that seems to be a duplicate's may come from an
 earlier incarnation of this node, whose record was lost.
 """
 
@@ -36,8 +36,8 @@ from elevator.core.traffic import Traffic
 
 LISTEN_MS = 300
 INCARNATIONS_APART = 1 << 19
-"""A node without a record draws a random multiple of this number as its incarnation, so that the incarnations of two
-nodes with the same id are almost certainly far apart."""
+"""A node without a record draws a random multiple of this number as its incarnation. So the incarnations of two nodes
+with the same id are almost certainly far apart."""
 INCARNATION_STEP = 1 << 16
 """The largest step from one incarnation to the next. The step is random, because a node that could not store its
 incarnation starts from the same record again. It then reuses the incarnation only with probability 2^-16."""

@@ -16,8 +16,8 @@ entries:
    only a few of them. But the nodes begin at different entries, so together they send the whole set within about one
    round of heartbeats. A node that joins receives about one copy of the set, not one from each node.
 3. *Refresh.* Every REFRESH-th heartbeat carries entries in turn even if all digests are equal. It also carries the
-   version, and the traffic rates even if they have not changed. `elevator watch` needs this: it sends no heartbeats,
-   so the nodes do not know its digest.
+   version, and the traffic rates even if they have not changed. `elevator watch` needs this, because it sends no
+   heartbeats, so the nodes do not know its digest.
 
 *Merging.* A receiver merges the entries into its own set (call_set.py). Each entry merges independently of the others,
 so any of them may be missing (Almeida, Shoker and Baquero 2018, "Delta state replicated data types"). Loss, duplicates,

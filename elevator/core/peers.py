@@ -202,7 +202,7 @@ def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -
     """Process the *heartbeats* that only show that a peer is alive. Return the updated peers and the other heartbeats.
 
     The others keep their order. Once a heartbeat of a peer is among them, all later ones of that peer are too. This is
-    a fast path for most heartbeats: copying `Peers` for each of them would make a node in a large group slow.
+    a fast path for most heartbeats, because copying `Peers` for each of them would make a node in a large group slow.
     """
     if not heartbeats:
         return peers, []

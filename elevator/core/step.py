@@ -205,7 +205,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
         return warn(node, f"ignoring node {sender.id}: it has {heartbeat.floors} floors, this node has {node.floors}")
     own = heartbeat.calls.entries.get(node.me)
     if own is not None and not acknowledges(node.calls, Dot(node.me, own.newest)):
-        # Only this node has this incarnation, and it has registered fewer presses: the heartbeat is forged.
+        # Only this node has this incarnation, and it has registered fewer presses. So the heartbeat is forged.
         return warn(
             node,
             f"ignored a heartbeat forged in the name of node {sender.id}: it acknowledges presses that do not exist",
@@ -234,7 +234,7 @@ def receive_other(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def match_digests(node: Node) -> Node:
-    """Note the call set of each peer whose digest equals one of this node's: equal digests mean equal call sets.
+    """Note the call set of each peer whose digest equals one of this node's, because the call sets are then equal.
 
     This node has two digests: one of all its calls, and one of its published calls.
     """

@@ -5,10 +5,10 @@
  2. The turn only starts a write of the record, so it never waits for the disk. A later tick reports that the record is
     on disk. Heartbeats and lamps depend on that report (replica.py).
  3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
-    step. If the snapshot is stale by then, or there is none and STALL_MS have passed, the turn keeps the presses,
-    discards the rest of the result, and repeats the step with the current inputs. A stall between the clock check and
-    the command cannot be detected. It has the same effect as a slow server: the next turn corrects the command, and no
-    door opens between floors (door.py).
+    step. If the snapshot is stale by then, or there is none and STALL_MS have passed, the turn keeps only the presses
+    and repeats the step with the current inputs. A stall between the clock check and the command cannot be detected. It
+    has the same effect as a slow server: the next turn corrects the command, and no door opens between floors
+    (door.py).
 
 A tick that only extends the timeouts of peers takes a fast path. The main loop and the simulated world both run `turn`.
 """

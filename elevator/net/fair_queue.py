@@ -1,4 +1,4 @@
-"""A fair queue of received datagrams, by source address: a busy sender cannot starve the others.
+"""A fair queue of received datagrams: source addresses take turns, so a busy sender cannot starve the others.
 
 Decoding a datagram may take a hundred times as long as receiving it. So broadcast.py first receives what has arrived,
 up to CAPACITY datagrams. Then it decodes one datagram of each address in turn, until its time is up. The rest stays in
