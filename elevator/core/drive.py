@@ -143,7 +143,7 @@ def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Driv
 
     Otherwise the door counts as closed. *left* is the door that the previous incarnation left open. *report* is the
     first report of the floor sensor that is inside the shaft. The record does not say whether a direction was
-    announced. Assume that it was, because passengers may have entered on that promise.
+    announced. Assume that it was, because passengers may have relied on it when they entered.
     """
     if report != left.floor:
         return evolve(car, door=Door())
