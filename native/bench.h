@@ -37,6 +37,7 @@ struct bench_config {
     int park;              /* enum bench_park */
     int park_after_ms;     /* how long a car is idle before it parks */
     int door_extension_ms; /* presses may prolong a stop until this long after the door opened */
+    int ages_every_ms, unclaimed_ms, starved_ms; /* as in elevator/core/assignment.py */
     int capacity;          /* people in a car; 0: no limit */
     int loss;              /* percent of broadcasts lost on each link; -1: one shared view */
     uint64_t seed;         /* of the losses */

@@ -5,8 +5,6 @@
 
 #include "bench_group.h"
 
-enum { UNCLAIMED_MS = 2000, STARVED_MS = 30000, AGES_EVERY_MS = 5000 }; /* as in assignment.py */
-
 static int64_t clock_ns(void)
 {
     struct timespec now;
@@ -114,10 +112,10 @@ static void drop_claimed(const struct bench_view *view, int n, int k, struct ass
  * update is due. */
 static void update_waited(struct bench_group *g, const struct bench_view *view, struct bench_car *car)
 {
-    if (g->now_ms >= car->waited_at_ms + AGES_EVERY_MS)
+    if (g->now_ms >= car->waited_at_ms + g->config->ages_every_ms)
         car->waited_at_ms = g->now_ms;
     if ((view->hall[0] | view->hall[1]) != 0)
-        bench_note_due(g, car->waited_at_ms + AGES_EVERY_MS);
+        bench_note_due(g, car->waited_at_ms + g->config->ages_every_ms);
     for (int age = 0; age < PLAN_AGES; age++)
         for (int way = 0; way < 2; way++) {
             uint64_t *calls = way == 1 ? &car->waited.calls[age].up : &car->waited.calls[age].down;
@@ -131,7 +129,7 @@ static void update_waited(struct bench_group *g, const struct bench_view *view, 
 /* Update which lit calls have starved, and note when the next one will. *claimed* are the calls that a car claims. */
 static void update_waits(struct bench_group *g, struct bench_view *view, const uint64_t claimed[2])
 {
-    const int64_t rounds_ms = STARVED_MS + (int64_t)4 * (g->config->floors - 1) * ASSIGN_TRAVEL_MS;
+    const int64_t rounds_ms = g->config->starved_ms + (int64_t)4 * (g->config->floors - 1) * ASSIGN_TRAVEL_MS;
     for (int way = 0; way < 2; way++)
         for (uint64_t calls = view->hall[way] & ~view->starved[way]; calls != 0; calls &= calls - 1) {
             int floor = __builtin_ctzll(calls);
@@ -141,8 +139,8 @@ static void update_waits(struct bench_group *g, struct bench_view *view, const u
                 *unclaimed_since_ms = BENCH_NEVER;
             else if (*unclaimed_since_ms == BENCH_NEVER)
                 *unclaimed_since_ms = g->now_ms;
-            if (*unclaimed_since_ms != BENCH_NEVER && *unclaimed_since_ms + UNCLAIMED_MS < starves_at_ms)
-                starves_at_ms = *unclaimed_since_ms + UNCLAIMED_MS;
+            if (*unclaimed_since_ms != BENCH_NEVER && *unclaimed_since_ms + g->config->unclaimed_ms < starves_at_ms)
+                starves_at_ms = *unclaimed_since_ms + g->config->unclaimed_ms;
             if (g->now_ms >= starves_at_ms)
                 view->starved[way] |= motion_bit(floor);
             bench_note_due(g, starves_at_ms);

@@ -61,7 +61,8 @@ static bool is_valid_config(const struct bench_config *config)
     return config->cars >= 1 && config->cars <= ASSIGN_MAX_CARS && config->floors >= 2 &&
            config->floors <= ASSIGN_MAX_FLOORS && config->assigner >= 0 && config->assigner < BENCH_ASSIGNERS &&
            config->park >= 0 && config->park < BENCH_PARKS && config->park_after_ms >= 0 &&
-           config->door_extension_ms >= 0 && config->capacity >= 0 && config->loss >= -1 && config->loss < 100 &&
+           config->door_extension_ms >= 0 && config->ages_every_ms >= 1 && config->unclaimed_ms >= 0 &&
+           config->starved_ms >= 0 && config->capacity >= 0 && config->loss >= -1 && config->loss < 100 &&
            is_valid_learning(&config->learning) && are_valid_times(&config->times);
 }
 
@@ -95,24 +96,43 @@ static bool run(const struct bench_config *config, const Py_buffer *trips, const
 
 PyDoc_STRVAR(simulate_doc,
              "simulate($module, /, trips, waits, journeys, *, cars, floors, assigner, park, park_after_ms, "
-             "door_extension_ms, capacity, loss, seed, people_max, prior_ms, rate_max, times)\n--\n\n"
+             "door_extension_ms, ages_every_ms, unclaimed_ms, starved_ms, capacity, loss, seed, people_max, prior_ms, "
+             "rate_max, times)\n--\n\n"
              "Simulate passengers in virtual time. The first three arguments are buffers of 64-bit integers.");
 
 static PyObject *simulate(PyObject *module, PyObject *args, PyObject *keywords)
 {
     (void)module;
-    static char *names[] = {"trips", "waits",         "journeys",          "cars",     "floors", "assigner",
-                            "park",  "park_after_ms", "door_extension_ms", "capacity", "loss",   "seed",
-                            "people_max", "prior_ms", "rate_max", "times", NULL};
+    static char *names[] = {"trips",
+                            "waits",
+                            "journeys",
+                            "cars",
+                            "floors",
+                            "assigner",
+                            "park",
+                            "park_after_ms",
+                            "door_extension_ms",
+                            "ages_every_ms",
+                            "unclaimed_ms",
+                            "starved_ms",
+                            "capacity",
+                            "loss",
+                            "seed",
+                            "people_max",
+                            "prior_ms",
+                            "rate_max",
+                            "times",
+                            NULL};
     struct bench_config config;
     struct bench_learning *learning = &config.learning;
     struct bench_times *times = &config.times;
     struct bench_counts counts;
     Py_buffer trips, waits, journeys;
     unsigned long long seed;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*w*w*$iiiiiiiiKiii(iiiiiii):simulate", names, &trips, &waits,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*w*w*$iiiiiiiiiiiKiii(iiiiiii):simulate", names, &trips, &waits,
                                      &journeys, &config.cars, &config.floors, &config.assigner, &config.park,
-                                     &config.park_after_ms, &config.door_extension_ms, &config.capacity, &config.loss,
+                                     &config.park_after_ms, &config.door_extension_ms, &config.ages_every_ms,
+                                     &config.unclaimed_ms, &config.starved_ms, &config.capacity, &config.loss,
                                      &seed, &learning->people_max, &learning->prior_ms, &learning->rate_max,
                                      &times->pass_ms, &times->start_ms, &times->brake_ms, &times->turn_ms,
                                      &times->open_ms, &times->dwell_ms, &times->stop_ms))

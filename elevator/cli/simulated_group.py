@@ -7,6 +7,7 @@ from typing import NamedTuple
 from elevator import _assign, _bench
 from elevator.cli.dispatch_report import Setting
 from elevator.core.act import PARK_AFTER_MS
+from elevator.core.assignment import AGES_EVERY_MS, STARVED_MS, UNCLAIMED_MS
 from elevator.core.door import DOOR_EXTENSION_MS
 from elevator.core.model import RATE_MAX
 from elevator.core.traffic import PEOPLE, PRIOR_MS
@@ -93,6 +94,9 @@ def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]
         park=PARKS[setting.park],
         park_after_ms=PARK_AFTER_MS,
         door_extension_ms=DOOR_EXTENSION_MS,
+        ages_every_ms=AGES_EVERY_MS,
+        unclaimed_ms=UNCLAIMED_MS,
+        starved_ms=STARVED_MS,
         capacity=setting.capacity,
         loss=setting.loss,
         seed=seed,
