@@ -29,7 +29,7 @@ FLOORS = 9
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 AT_WORK = ("At rest", "Door open", "Going up", "Going down")
-"""The conditions of a car without a fault."""
+"""The conditions that the page shows for a car without a fault."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
 
 

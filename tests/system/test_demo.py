@@ -58,7 +58,7 @@ def test_picture_fits_the_height_and_its_floors_fit_the_width(
 
 
 @pytest.mark.parametrize(("cars", "cores"), [(3, 1), (16, 1), (22, 2), (64, 16)])
-def test_demo_warns_about_more_nodes_than_the_cores_can_run(cars: int, cores: int) -> None:
+def test_more_nodes_than_the_cores_can_run_count_as_an_overload(cars: int, cores: int) -> None:
     assert not may_overload(cars, cores)
     assert may_overload(cars + 1, cores) or cars == 3
 
@@ -101,7 +101,7 @@ def test_demo_exits_with_1_if_a_node_exits_by_itself() -> None:
 
 @pytest.mark.parametrize(("floors", "needed_s", "enough_s"), [(4, 59, 60), (32, 250, 600)])
 def test_demo_waits_longer_for_passengers_in_a_taller_building(floors: int, needed_s: float, enough_s: float) -> None:
-    """In a building with 32 floors, a car needs 155 s for a round trip, and 4 s more for each stop."""
+    """In a building with 32 floors, a car needs 155 s for a round trip, and 3.5 s more for each stop."""
     with closing(open_building(random_starts(Shaft(floors), 1, random.Random(1)))) as building:
         nodes = cast(Controllers, SimpleNamespace(all_ended=False))
         demo = Demo(DemoGroup(building, nodes, None), seed=1, rate=0, seconds=1)

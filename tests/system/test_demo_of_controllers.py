@@ -1,6 +1,6 @@
 """A running demo of another program's controllers, controlled through the WebSocket of its page.
 
-The other program is this program, started as any other would be.
+The other program is in fact this program, started like any other.
 """
 
 import os
@@ -49,7 +49,7 @@ def serve_far_call(page: Page, victim: int | None = None) -> None:
     page.wait(lambda: not page.is_lit(floor), "the lamps went out")
 
 
-def test_page_shows_only_what_is_known_of_other_controllers(page: Page) -> None:
+def test_page_shows_only_whether_a_controller_runs_and_is_plugged_in(page: Page) -> None:
     assert page.scene["building"]["driver"] == "controller"
     assert page.scene["building"]["network"] is True
     assert all(page.node(car) == {"state": "running", "plugged": True} for car in CARS)
@@ -100,7 +100,7 @@ def test_controllers_lose_their_peers_at_100_percent_packet_loss(page: Page) -> 
     page.wait(lambda: page.last_logged(gone, back) == back, "node 1 received heartbeats of node 2 again")
 
 
-def test_elevator_server_restarts_where_its_controller_finds_it(page: Page) -> None:
+def test_controller_reconnects_to_its_restarted_elevator_server(page: Page) -> None:
     page.ask("server", car=1, on=False)
     page.wait(lambda: not page.car(1)["client"], "the controller was disconnected")
     page.ask("server", car=1, on=True)
@@ -145,7 +145,7 @@ def test_without_namespaces_the_page_offers_no_network_faults() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_demo_leaves_nothing_behind(number: signal.Signals) -> None:
+def test_demo_leaves_no_processes_or_files_behind_after_a_signal(number: signal.Signals) -> None:
     if reason := obstacle_here():
         pytest.skip(reason)
     with demo("--rate", "0", "--", *CONTROLLER) as (process, address), open_page(address) as page:

@@ -42,7 +42,7 @@ def test_another_car_serves_the_call_of_a_killed_node(page: Page) -> None:
     page.wait(lambda: page.node(victim)["state"] == "running" and page.node(victim)["heard"], "the node was back")
 
 
-def test_frozen_node_times_out_until_it_is_resumed(page: Page) -> None:
+def test_frozen_node_times_out_and_returns_when_resumed(page: Page) -> None:
     page.ask("freeze", node=2, on=True)
     page.wait(
         lambda: page.node(2)["state"] == "frozen" and not page.node(2)["heard"],
@@ -100,7 +100,7 @@ def test_passengers_arrive_once_a_rate_is_set_and_their_waits_are_shown(page: Pa
     ],
     ids=str,
 )
-def test_invalid_requests_get_an_error(page: Page, request_: dict[str, object]) -> None:
+def test_invalid_request_gets_an_error(page: Page, request_: dict[str, object]) -> None:
     assert list(page.ask(**request_)) == ["error"]  # type: ignore[arg-type]  # invalid on purpose
 
 

@@ -1,4 +1,4 @@
-"""Complete nodes on separate hosts: network namespaces on a simulated Ethernet switch."""
+"""Complete nodes on one or several hosts. Each host is a network namespace on a virtual Ethernet switch."""
 
 import itertools
 import select
@@ -82,7 +82,7 @@ def test_nodes_on_one_machine_hear_each_other(
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_nodes_and_tools_on_different_hosts_hear_each_other(
+def test_nodes_watch_and_doctor_hear_nodes_on_other_hosts(
     tmp_path: Path, network: Network, address: str | None
 ) -> None:
     near, far, observer = (network.host(f"10.9.1.{number}/24") for number in (1, 2, 3))
@@ -222,7 +222,7 @@ def test_watch_joins_the_multicast_group_on_an_interface_that_appears_late(tmp_p
         group.wait(lambda: watch.alive() == [0], "watch shows the node")
 
 
-def test_node_watch_and_doctor_report_datagrams_of_another_format_on_one_line(tmp_path: Path, network: Network) -> None:
+def test_node_watch_and_doctor_report_datagrams_of_another_format(tmp_path: Path, network: Network) -> None:
     host = network.host("10.9.1.1/24")
     with network.host("10.9.1.2/24").entered():
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -133,7 +133,7 @@ def test_call_is_served_after_the_card_is_unplugged_and_replugged(tmp_path: Path
         assert car.log(0).count("lost") == 1
 
 
-def test_log_names_the_card_that_is_unplugged(tmp_path: Path) -> None:
+def test_log_of_an_unplugged_card_mentions_no_elevator_server(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, cards=True) as car:
         card(car).unplug()
         car.wait_for(0, "out of service: no elevator answers")
@@ -178,7 +178,7 @@ DIRECTIONS = b"\x24\x64"
 
 
 @pytest.mark.parametrize("stream", [b"AT\r", DIRECTIONS, b"\r\xff", b"\xc0\r", bytes(range(256))])
-def test_car_serves_both_ends_of_its_shaft_despite_foreign_bytes(tmp_path: Path, stream: bytes) -> None:
+def test_car_serves_calls_at_both_end_floors_despite_foreign_bytes(tmp_path: Path, stream: bytes) -> None:
     rng = random.Random(1)
     with lab(tmp_path, cars=1, cards=True) as car:
         for floor in (3, 0):
@@ -210,7 +210,7 @@ def test_short_stall_of_the_card_stops_the_motor_without_a_fault(tmp_path: Path)
 
 NOBODY = 65534
 UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--bounding-set=-sys_admin"]
-"""Starts a command without root's capability to open a port in exclusive use; empty for other users."""
+"""A command prefix that removes root's capability to open a port in exclusive use; empty if the user is not root."""
 
 
 def can_open(car: Lab) -> bool:

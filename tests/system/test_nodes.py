@@ -16,7 +16,7 @@ from lab import PROGRAM, lab
 from elevator.core.model import Button, Motor
 
 
-def test_calls_of_a_wiped_disk_are_restored_from_a_peer_after_a_blackout(tmp_path: Path) -> None:
+def test_node_with_a_wiped_disk_restores_its_calls_from_a_peer_after_a_blackout(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
         group.press(0, Button.CAB, 2)
         group.press(1, Button.DOWN, 3)
@@ -101,7 +101,7 @@ def test_termination_signal_stops_the_motor_and_ends_the_node(tmp_path: Path, nu
         assert "Traceback" not in group.log(0)
 
 
-def test_garbage_on_the_network_port_is_dropped_and_logged_a_few_times(tmp_path: Path) -> None:
+def test_garbage_on_the_network_port_is_dropped_and_logged_only_a_few_times(tmp_path: Path) -> None:
     lines_max = 10  # The node logs each of the two reasons at most five times in 30 s.
     with lab(tmp_path, cars=1) as group, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
         for _ in range(500):

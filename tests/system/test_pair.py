@@ -1,4 +1,4 @@
-"""The process pair: supervisor and worker replace each other, but never run the same node twice."""
+"""The process pair: supervisor and worker replace each other, but never run two copies of the node."""
 
 import errno
 import os
@@ -48,7 +48,7 @@ def test_new_worker_replaces_a_killed_one_and_serves_the_calls(tmp_path: Path) -
         assert group.first(0).poll() is None
 
 
-def test_repeated_kills_of_the_worker_are_logged_a_few_times(tmp_path: Path) -> None:
+def test_repeated_kills_of_the_worker_are_logged_only_a_few_times(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         for _ in range(8):
             worker = only(group.processes(0, "worker"))
@@ -185,7 +185,7 @@ def test_pair_without_standard_streams_survives_kills(tmp_path: Path, closed: st
         assert "Traceback" not in group.log(0)
 
 
-def test_new_supervisor_gets_the_resolved_address_and_no_other_arguments(tmp_path: Path) -> None:
+def test_each_new_supervisor_gets_the_resolved_address_exactly_once(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, more=("--host", "localhost")) as group:
         for _ in range(2):
             killed = only(group.processes(0, "pair"))
@@ -333,7 +333,7 @@ def supervised(directory: Path, work: pair.Work, seconds: float) -> int:
 
 
 @pytest.mark.quick
-def test_worker_that_crashes_at_startup_is_restarted_at_growing_intervals(tmp_path: Path) -> None:
+def test_restarts_of_a_worker_that_crashes_at_startup_are_delayed(tmp_path: Path) -> None:
     def crash(link: Link) -> int:
         (tmp_path / str(os.getpid())).touch()
         raise ValueError("a bug")

@@ -52,7 +52,7 @@ esac
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """Return a folder of real and fake programs. With this folder as the only PATH, all prerequisites are met."""
+    """Return a folder of real and fake programs. With this folder as PATH, all prerequisites are met."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for tool in TOOLS:
@@ -237,7 +237,7 @@ def test_interrupted_installation_of_just_is_repeated(checkout: Checkout, number
 
 
 @pytest.mark.parametrize("damage", ["empty", "other version", "folder"])
-def test_damaged_just_is_replaced(checkout: Checkout, damage: str) -> None:
+def test_damaged_or_outdated_just_is_replaced(checkout: Checkout, damage: str) -> None:
     just = checkout.root / ".cache" / "bin" / "just"
     just.parent.mkdir(parents=True)
     if damage == "folder":
@@ -249,7 +249,7 @@ def test_damaged_just_is_replaced(checkout: Checkout, damage: str) -> None:
     assert output.startswith("ran ")
 
 
-def test_failed_installation_of_just_leaves_nothing_behind(checkout: Checkout) -> None:
+def test_failed_installation_of_just_leaves_no_files_behind(checkout: Checkout) -> None:
     status, output = checkout.run("just", "demo", BREAKS="yes")
     assert (status, output) == (1, "no network")
     assert list((checkout.root / ".cache").rglob("*")) == [checkout.root / ".cache" / "bin"]
@@ -301,7 +301,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_outdated_environment_is_repaired(checkout: Checkout, change: str) -> None:
+def test_outdated_or_damaged_environment_is_repaired(checkout: Checkout, change: str) -> None:
     checkout.run("venv.sh", "dev")
     variables = {}
     match change:
