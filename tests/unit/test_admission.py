@@ -40,7 +40,7 @@ def test_datagram_is_unsealed_only_with_the_key_that_sealed_it(content: bytes, k
 
 
 @given(keys, st.integers(0, 8 * (len(DATAGRAM) + HEAD_BYTES) - 1))
-def test_datagram_with_flipped_bit_is_refused(key: bytes, bit: int) -> None:
+def test_datagram_with_a_flipped_bit_is_refused(key: bytes, bit: int) -> None:
     sealed = bytearray(seal(DATAGRAM, key))
     sealed[bit // 8] ^= 1 << bit % 8
     gate = admission_of(key)

@@ -142,7 +142,7 @@ def test_only_listed_modules_use_the_operating_system(module: str) -> None:
         assert used == set(OUTSIDE.get(module, "").split())
 
 
-def test_only_the_benchmarks_import_the_bench_extension() -> None:
+def test_only_the_simulated_group_imports_the_bench_extension() -> None:
     assert [module for module in MODULES if "elevator._bench" in imports(SOURCES[module])] == ["cli.simulated_group"]
 
 

@@ -72,7 +72,7 @@ def test_inputs_that_the_official_program_rejects_raise_value_error(reject: dict
         _assign.reference(*reference.flatten(given, reject["args"]))
 
 
-def test_recorded_rejections_include_all_json_errors() -> None:
+def test_cases_that_only_the_json_reader_can_reject_are_recorded() -> None:
     assert {reject["case"] for reject in REJECTS} > NOT_INTEGERS
 
 
@@ -127,13 +127,13 @@ ARGS = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(inputs(), ARGS)
-def test_assigner_agrees_with_model(given: Input, args: Args) -> None:
+def test_assigner_agrees_with_the_model(given: Input, args: Args) -> None:
     assert native(given, args) == reference.assign(given, args)
 
 
 @settings(max_examples=50, deadline=None)
 @given(inputs(), st.data(), ARGS)
-def test_assigner_agrees_with_model_if_an_id_is_empty(given: Input, data: st.DataObject, args: Args) -> None:
+def test_assigner_agrees_with_the_model_if_an_id_is_empty(given: Input, data: st.DataObject, args: Args) -> None:
     given["states"][""] = data.draw(states(len(given["hallRequests"])))
     try:
         expected = reference.assign(given, args, 2000)
@@ -142,7 +142,7 @@ def test_assigner_agrees_with_model_if_an_id_is_empty(given: Input, data: st.Dat
     assert native(given, args) == expected
 
 
-def test_car_with_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
+def test_car_with_an_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
     """Another car gets the call, although the car with the empty id is idle at the call's floor.
 
     Alone, the car with the empty id gets a single call. Two calls raise ValueError.
@@ -158,7 +158,7 @@ def test_car_with_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
 
 
 @pytest.mark.parametrize("floors", [65, 100, 128, 300])
-def test_assigner_agrees_with_model_for_large_buildings(floors: int) -> None:
+def test_assigner_agrees_with_the_model_for_large_buildings(floors: int) -> None:
     rng = random.Random(floors)
     for clear_type in ("all", "inDirn"):
         given: Input = {
@@ -179,7 +179,7 @@ def large_state(rng: random.Random, floors: int) -> State:
 
 
 @pytest.mark.parametrize("cars", [65, 500])
-def test_assigner_agrees_with_model_for_many_cars(cars: int) -> None:
+def test_assigner_agrees_with_the_model_for_many_cars(cars: int) -> None:
     rng = random.Random(cars)
     given: Input = {
         "hallRequests": [[rng.random() < 0.5, rng.random() < 0.5] for _ in range(20)],
@@ -196,7 +196,7 @@ def test_calls_in_the_largest_building_are_assigned() -> None:
 
 
 @pytest.mark.parametrize(("door_ms", "travel_ms"), [(-1000, 2500), (3000, -100), (-5, -5), (-(2**31), 2**31 - 1)])
-def test_assigner_agrees_with_model_for_negative_and_huge_durations(door_ms: int, travel_ms: int) -> None:
+def test_assigner_agrees_with_the_model_for_negative_and_huge_durations(door_ms: int, travel_ms: int) -> None:
     rng = random.Random(door_ms)
     args = Args(doorOpenDuration=door_ms, travelDuration=travel_ms)
     for _ in range(20):

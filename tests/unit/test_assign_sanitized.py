@@ -80,7 +80,7 @@ def test_check_program_detects_a_wrong_answer(check: Path) -> None:
     assert (result.returncode, result.stderr) == (1, "input 1: a different answer\n")
 
 
-def test_reference_handles_random_inputs(check: Path) -> None:
+def test_reference_answers_or_refuses_every_random_input(check: Path) -> None:
     count = 100_000
     result = run(check, "random", str(count), "1")
     assert result.returncode == 0, result.stderr
@@ -88,7 +88,7 @@ def test_reference_handles_random_inputs(check: Path) -> None:
     assert count // 4 < accepted < count * 9 // 10, "too many or too few valid inputs"
 
 
-def test_reference_handles_random_inputs_for_large_buildings(check: Path) -> None:
+def test_both_sizes_of_the_reference_agree_on_random_inputs(check: Path) -> None:
     count = 10_000
     result = run(check, "large", str(count), "1")
     assert result.returncode == 0, result.stderr
@@ -96,7 +96,7 @@ def test_reference_handles_random_inputs_for_large_buildings(check: Path) -> Non
     assert count // 10 * 3 // 4 < accepted < count // 10, "too many or too few valid inputs"
 
 
-def test_plan_and_parking_handle_random_inputs(check: Path) -> None:
+def test_plan_and_parking_answer_or_refuse_every_random_input(check: Path) -> None:
     count = 4000
     result = run(check, "plan", str(count), "1")
     assert result.returncode == 0, result.stderr

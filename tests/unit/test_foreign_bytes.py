@@ -37,7 +37,7 @@ WANTED = [DOOR_OPEN, MOVING_UP, MOVING_DOWN]
 SPEEDS = [13, 77, 88, 174]
 """Motor speeds that are also commands: 13 and 77 write the PWM pin, 88 opens the door, and 174 reads a pin."""
 SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
-"""Commands of every kind: reads, and writes to an unused pin, PWM, door, direction and lamps."""
+"""Commands of every kind: reads, and writes to unused pins, PWM, door, direction and a lamp."""
 
 
 def at(floor: float) -> SimulatedElevator:
@@ -76,7 +76,7 @@ def test_one_sweep_restores_motor_and_door_from_any_state(wanted: Outputs, speed
 
 
 @pytest.mark.parametrize("wanted", WANTED)
-def test_all_sweeps_together_restore_every_output(wanted: Outputs) -> None:
+def test_all_sweeps_together_restore_every_lamp_and_the_floor_indicator(wanted: Outputs) -> None:
     for lamps in (Buttons(), Buttons(0b0111, 0b1110, 0b1111)):
         elevator = evolve(at(2), lamps=lamps, indicator=0, stop_lamp=not wanted.stop_lamp)
         _, elevator = feed(Card(), elevator, b"".join(sweeps(wanted, 255)))
@@ -310,7 +310,7 @@ def test_foreign_motor_command_ends_within_10_ms_even_with_a_long_sweep_interval
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", SAMPLES)
-def test_port_recovers_from_any_pair_of_foreign_bytes(rigs: list[Rig], first: int) -> None:
+def test_port_recovers_from_pairs_of_foreign_bytes(rigs: list[Rig], first: int) -> None:
     rig = make(rigs)
     for second, phase in itertools.product(SAMPLES, PHASES):
         rig.running_ms = 0

@@ -1,4 +1,4 @@
-"""The frames of the exam's switch: how it reads, makes and changes them."""
+"""The frames of the exam's switch: how it parses, builds and changes them."""
 
 import socket
 import struct
@@ -32,7 +32,7 @@ def ipv6(payload: bytes, protocol: int = 17) -> bytes:
 
 
 def is_udp_checksum_right(data: bytes) -> bool:
-    """Return whether the UDP checksum is right. Compute it as RFC 768 (IPv4) or RFC 8200 (IPv6) prescribes."""
+    """Return whether the frame has a UDP checksum that is right by RFC 768 (IPv4) or RFC 8200 (IPv6)."""
     packet = data[24:]
     if packet[0] >> 4 == 4:
         segment = packet[20:]
@@ -43,7 +43,7 @@ def is_udp_checksum_right(data: bytes) -> bool:
     return segment[6:8] != b"\0\0" and checksum(pseudo + segment) == 0
 
 
-def test_frame_recorded_from_linux_is_read() -> None:
+def test_frame_recorded_from_linux_is_parsed() -> None:
     frame = parse(RECORDED)
     assert frame is not None
     assert (frame.target, frame.is_ip, frame.is_udp, frame.is_overhead) == (BROADCAST_MAC, True, True, False)
@@ -52,7 +52,7 @@ def test_frame_recorded_from_linux_is_read() -> None:
     assert (frame.udp.source_port, frame.udp.port) == (20_789, 20_789)
 
 
-def test_made_frame_equals_the_recorded_one_except_for_the_fragmentation_flag() -> None:
+def test_built_frame_equals_the_recorded_one_except_for_checksums_and_the_fragmentation_flag() -> None:
     made = bytearray(datagram(b"to all"))
     assert is_udp_checksum_right(bytes(made))
     made[30:32] = RECORDED[30:32]  # This field contains the flag "don't fragment".
@@ -71,7 +71,7 @@ def test_checksum_agrees_with_the_example_in_rfc_1071() -> None:
 
 
 @given(st.binary(max_size=3000))
-def test_made_datagram_is_read_back(payload: bytes) -> None:
+def test_built_datagram_is_parsed_back(payload: bytes) -> None:
     made = udp_frames(MACS, ADDRESSES, (1, 65_535), payload, 7)
     assert all(len(frame) <= len(VIRTIO_HEADER) + 14 + 1500 for frame in made)
     first = parse(made[0])
@@ -109,7 +109,7 @@ def test_datagram_that_is_too_long_is_refused() -> None:
 
 
 @pytest.mark.parametrize("original", [RECORDED, datagram(b"to all"), ipv6(b"to all")])
-def test_payload_is_replaced_with_the_right_checksum(original: bytes) -> None:
+def test_frame_with_a_replaced_payload_has_a_valid_checksum(original: bytes) -> None:
     frame = parse(original)
     assert frame is not None
     changed = with_payload(frame, b"TO ALL")

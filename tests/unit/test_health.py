@@ -24,7 +24,7 @@ class Run:
         return self.world.is_calm()
 
     def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
-        """Begin a fault of node 0, and end it after *lasts_ms*. None: the fault does not end."""
+        """Begin a fault of node 0, and end it after *lasts_ms*. If *lasts_ms* is None, the fault does not end."""
         fault = InjectedFault(kind, self.world.now_ms, self.world.now_ms + (lasts_ms or LONG_MS), 0)
         self.world.emit(FaultChanged(fault, begins=True))
         self.world.now_ms += lasts_ms or 0
@@ -64,7 +64,7 @@ def test_group_is_not_calm_while_a_fault_that_affects_it_lasts(kind: FaultKind) 
 
 
 @pytest.mark.parametrize("kind", [FaultKind.FALSE_FLOOR, FaultKind.ATTACK])
-def test_harmless_fault_affects_no_car(kind: FaultKind) -> None:
+def test_harmless_fault_affects_neither_its_car_nor_the_group(kind: FaultKind) -> None:
     run = Run()
     run.fail(kind, lasts_ms=100)
     assert run.is_unaffected(0)

@@ -65,7 +65,7 @@ def test_missing_module_is_reported_only_if_its_import_by_a_library_would_fail(t
     assert all(line.startswith("library imports ") and "absent" in line for line in found)
 
 
-def test_missing_import_in_a_function_of_our_package_is_reported(tmp_path: Path) -> None:
+def test_missing_module_imported_in_a_function_of_our_package_is_reported(tmp_path: Path) -> None:
     source = "class A:\n    def f():\n        def g():\n            import absent"
     assert bundle(tmp_path, elevator=source).failing() == {"elevator imports absent"}
 

@@ -90,7 +90,7 @@ def test_worst_case_flapping_is_damped() -> None:
     assert max(by_minute[1:]) <= 2
 
 
-def test_end_of_a_recurring_fault_is_delayed_and_reports_the_number_of_recurrences() -> None:
+def test_end_of_a_recurring_fault_is_delayed_and_reports_the_number_of_interruptions() -> None:
     condition = Condition()
     for at_ms in (0, 100):
         assert condition.feed(at_ms, True) == Report(True, 1)

@@ -62,7 +62,7 @@ def test_car_never_serves_up_and_down_calls_together() -> None:
         assert buttons <= {Button.CAB, Button.UP if direction is Direction.UP else Button.DOWN}
 
 
-def test_car_serves_cab_call_and_hall_call_in_its_direction() -> None:
+def test_car_serves_the_cab_call_and_the_hall_call_in_its_direction() -> None:
     for floor, direction, work in domain():
         expected = set()
         if is_at(work.cab, floor):
@@ -75,7 +75,7 @@ def test_car_serves_cab_call_and_hall_call_in_its_direction() -> None:
 
 
 @pytest.mark.rule("C3")
-def test_car_announces_the_other_direction_only_without_calls_ahead() -> None:
+def test_car_announces_the_other_direction_only_if_no_calls_are_ahead() -> None:
     for floor, direction, work in domain():
         behaviour, chosen = decide(floor, direction, work, departing=True)
         if behaviour is Behaviour.DOOR_OPEN and chosen is not direction:
@@ -83,7 +83,7 @@ def test_car_announces_the_other_direction_only_without_calls_ahead() -> None:
             assert is_at(hall(chosen, work), floor)
 
 
-def test_car_announces_a_direction_with_calls_and_keeps_it_if_possible() -> None:
+def test_car_announces_a_direction_with_calls_and_prefers_its_own() -> None:
     for floor, direction, work in domain():
         chosen = announced(floor, direction, work)
         reasons = {way: is_at(hall(way, work), floor) or has_work_beyond(floor, way, work) for way in Direction}

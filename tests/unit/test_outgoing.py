@@ -49,7 +49,7 @@ GROUP = "g" * GROUP_LENGTH_MAX
 UP = Call(Button.UP, 1, EVERY_CAR)
 RATES = Rates((1, 2, 3, 4), (5, 6, 7, 8))
 QUIET_MS = 10_000
-"""A time when no change is recent."""
+"""A time at which a change made at time 0 is no longer recent."""
 
 
 def calls_of(authors: int, live: int = 0) -> Calls:
@@ -253,7 +253,7 @@ def test_nodes_together_send_at_most_two_copies_of_a_large_set_in_a_round() -> N
 
 @st.composite
 def call_sets(draw: st.DrawFn) -> Calls:
-    """Draw a call set of up to 64 authors, with entries of any size."""
+    """Draw a call set of up to 64 authors, with entries of various sizes, up to the largest possible."""
     full = full_entry(Author(0, 0), MAX_FLOORS, COUNT_MAX)
     entries = {}
     for id in draw(st.sets(st.integers(0, MAX_CARS - 1))):

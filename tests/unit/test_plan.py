@@ -57,7 +57,7 @@ def destination(floor: int, way: int, floors: int, rates: Rates, scenario: int) 
 
 
 def end_price(floors: int, cars: int, rates: Rates) -> int:
-    """Return the price of each ms until a car is done."""
+    """Return the price of each ms until a car is done, in units of 1 / COST."""
     trip_ms = 2 * DOOR_MS + TRAVEL_MS * floors * 2 // 3
     load = 16 * (sum(rates[0]) + sum(rates[1])) * trip_ms // cars >> 20
     return 8 + 40 * min(load, 64) // 16
@@ -165,7 +165,7 @@ def test_up_to_six_calls_are_assigned_at_minimum_cost(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_ten_calls_cost_no_more_than_if_each_stayed_with_the_car_that_claims_it(seed: int) -> None:
+def test_many_calls_cost_no_more_than_if_each_stayed_with_the_car_that_claims_it(seed: int) -> None:
     rng = random.Random(seed)
     group = Group(rng, 10)
     for call in group.calls:

@@ -267,7 +267,7 @@ def test_crashing_recorders_are_replaced_at_intervals(
         poll_until(disk, lambda news: news.recorded)
 
 
-def test_last_message_is_received_from_a_peer_that_closed_with_unread_data() -> None:
+def test_last_message_is_received_from_a_connection_closed_with_unread_data() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     theirs.send(b"last")

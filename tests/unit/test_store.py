@@ -99,8 +99,8 @@ def test_file_with_a_damaged_row_is_renamed(tmp_path: Path, text: object) -> Non
         "ALTER TABLE record ADD COLUMN more",
     ],
 )
-def test_file_with_another_schema_is_renamed(tmp_path: Path, change: str) -> None:
-    """If an unknown schema counted as a disk error, the recorder would retry forever."""
+def test_file_with_invalid_text_or_another_schema_is_renamed(tmp_path: Path, change: str) -> None:
+    """If such a file counted as a disk error, the recorder would retry forever."""
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
     database.execute(change)
@@ -122,7 +122,7 @@ def test_file_found_damaged_while_writing_is_renamed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 1], ids=["intact", "no table yet"])
-def test_file_with_a_read_only_format_is_read_and_renamed(tmp_path: Path, version: int) -> None:
+def test_file_with_a_read_only_format_is_renamed_when_it_must_be_written(tmp_path: Path, version: int) -> None:
     save(tmp_path, Record(71, CALLS))
     whole = bytearray((tmp_path / "record.sqlite").read_bytes())
     whole[18] = 3  # the "write version" of https://www.sqlite.org/fileformat2.html, section 1.3.3
@@ -186,7 +186,7 @@ def test_file_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.spoiled-*"))
 
 
-def test_impossible_directory_raises_store_error(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_made_raises_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot make"):
         Store(tmp_path / "file" / "record", 4)

@@ -148,7 +148,7 @@ def test_largest_choice_of_entries_fits_in_one_datagram() -> None:
 
 
 def largest(entries: list[Entry]) -> Heartbeat:
-    """Return a heartbeat with *entries*. All other fields have their largest size and value."""
+    """Return a heartbeat with *entries*. All other parts of its datagram are as long as possible."""
     everything = (1 << MAX_FLOORS) - 1
     return Heartbeat(
         Author(63, COUNT_MAX),
@@ -204,8 +204,8 @@ VALID = Heartbeat(
 )
 DATAGRAM = encode(VALID, "lab")
 
-PREFIX = 14
-HEAD = PREFIX
+# The offsets of the parts of DATAGRAM.
+HEAD = 14
 STATE = HEAD + 17
 WAITED = STATE + 41
 VERSION_AT = WAITED + 32
@@ -214,7 +214,6 @@ ENTRY = RATES_AT + 10
 PRESS = ENTRY + 19
 SECOND = PRESS + 10
 END = SECOND + 24
-"""The offsets of the parts of DATAGRAM."""
 
 
 def changed(at: int, layout: str, *values: int | bytes) -> bytes:
@@ -249,7 +248,7 @@ def test_example_of_a_heartbeat_is_valid() -> None:
         (WAITED + 24, "Q", 15, evolve(VALID, waited=(Buttons(3, 6), Buttons(2, 15)))),
     ],
 )
-def test_field_at_its_documented_offset_is_decoded_up_to_its_bound(
+def test_field_is_decoded_at_its_documented_offset_up_to_its_limit(
     at: int, layout: str, value: int, expected: Heartbeat
 ) -> None:
     assert decode(changed(at, layout, value), "lab") == expected
@@ -341,7 +340,7 @@ def test_invalid_field_is_refused(datagram: bytes) -> None:
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize("length", range(END))
 def test_truncated_datagram_is_refused_unless_it_ends_just_before_an_entry(length: int) -> None:
-    """Only the seal reveals that the rest of the entries is missing."""
+    """In that case, only the seal reveals that entries are missing."""
     decoded = decode(DATAGRAM[:length], "lab")
     if length == ENTRY:
         assert decoded == evolve(VALID, calls=Calls())
@@ -410,7 +409,7 @@ def test_random_bytes_are_refused(garbage: bytes) -> None:
 @given(st.binary(max_size=DATAGRAM_BYTES))
 @example(bytes(17 + 41))
 def test_random_contents_never_crash_decode(garbage: bytes) -> None:
-    assert_plausible(decode(DATAGRAM[:PREFIX] + garbage, "lab"))
+    assert_plausible(decode(DATAGRAM[:HEAD] + garbage, "lab"))
     assert_plausible(decode(DATAGRAM[:ENTRY] + garbage, "lab"))
 
 
