@@ -382,7 +382,9 @@ def test_port_on_a_slow_adapter_misses_no_press_and_moves_the_car(rigs: list[Rig
 
 @pytest.mark.parametrize("stolen", range(1, 9))
 @pytest.mark.parametrize("wanted", WANTED)
-def test_stolen_reply_bytes_halt_the_motor_until_resynchronised(rigs: list[Rig], wanted: Outputs, stolen: int) -> None:
+def test_stolen_reply_bytes_halt_the_motor_until_the_port_resynchronises(
+    rigs: list[Rig], wanted: Outputs, stolen: int
+) -> None:
     rig = make(rigs, wanted, 1.5)
     rig.steal_count = stolen
     rig.run(LATE_MS + SWEEP_MS + 2)

@@ -226,7 +226,7 @@ def test_car_parks_at_the_busiest_floor() -> None:
 
 
 def test_sparing_car_starts_only_if_the_next_passenger_gains_a_second() -> None:
-    """All passengers come to floor 3. The idle car is one floor below it."""
+    """All passengers board at floor 3. The idle car is one floor below it."""
     rates = (0, 0, 0, 20)
     for travel_ms, sparing, target in ((2500, True, 3), (1500, True, 2), (1500, False, 3)):
         assert _assign.park(4, [(0, 2, -1, 0)], ((0, 0),), (), rates, sparing, 3000, travel_ms) == (target,)
@@ -243,7 +243,7 @@ def gathered(at_lobby: int, elsewhere: int, unknown: int = 0) -> int:
     return _assign.park(32, cars, ((0, 0),) * 8, (at_lobby, *[0] * 31), tuple(downs)).count(0)
 
 
-def test_cars_gather_at_a_button_where_most_people_come() -> None:
+def test_cars_gather_at_a_button_where_most_passengers_board() -> None:
     assert gathered(40, 10) == 4
     assert gathered(40, 10, unknown=9) == 4
     assert gathered(40, 10, unknown=10) == 2
