@@ -6,8 +6,8 @@
 2. A fault ends after `calm_ms` without a failure.
 3. Flap damping, as in RFC 2439 for routes: a fault that begins within FORGET_MS of its last end is a recurrence. From
    the second recurrence on, its end is logged only after DAMPED_MS without a failure. This time doubles with each
-   recurrence, up to DAMPED_MAX_MS. So a flapping fault causes at most a dozen log lines in the first minute, and two in
-   each later minute.
+   recurrence, up to DAMPED_MAX_MS. So a flapping fault causes at most a dozen log lines in a minute, and at most two
+   once the damping has reached DAMPED_MAX_MS.
 """
 
 from typing import NamedTuple
