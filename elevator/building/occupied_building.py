@@ -1,7 +1,7 @@
 """A running building with passengers, which a web page shows and controls.
 
-The page may send the request `traffic` and those of the control socket, except `state` and `events`. It does not need
-these two, because it is sent every change.
+The page may send all requests of the control socket except `state` and `events`, which it does not need, because the
+server sends it every change. It may also send `traffic`, which sets the passenger flow.
 """
 
 import json
@@ -21,8 +21,8 @@ RATE_MAX = 6000
 
 
 @frozen
-class SetTraffic:
-    """Set the number of passengers per minute and the traffic profile."""
+class SetFlow:
+    """Set the rate, in passengers per minute, and the profile of the passenger flow."""
 
     rate: int
     profile: Profile
@@ -31,9 +31,9 @@ class SetTraffic:
 class OccupiedBuilding:
     """A building and its passengers. The caller's loop must call `step_passengers` repeatedly."""
 
-    def __init__(self, building: Building, traffic: PassengerFlow) -> None:
+    def __init__(self, building: Building, flow: PassengerFlow) -> None:
         self.building = building
-        self.crowd: Crowd = passengers.crowd(traffic)
+        self.crowd: Crowd = passengers.crowd(flow)
         self._stepped_ms = 0
 
     @property
@@ -61,7 +61,7 @@ class OccupiedBuilding:
             cars[f"car{car}"] = view.car(each.elevator, each.address[1], serves, has_client, building.is_plugged(car))
         return {
             "people": view.people(crowd),
-            "traffic": view.traffic(crowd),
+            "traffic": view.flow(crowd),
             "waits": view.waits(crowd, building.clock_us() // 1000),
             "recent": crowd.totals.recent,
             **cars,
@@ -79,8 +79,8 @@ class OccupiedBuilding:
         """
         try:
             name, request = parse(line, {**PAGE, **(more or {})})
-            if isinstance(request, SetTraffic):
-                self._set_traffic(request)
+            if isinstance(request, SetFlow):
+                self._set_flow(request)
             elif name in PAGE:
                 execute(self.building, name, request)  # type: ignore[arg-type]  # a Request, as its name is in PAGE
             elif do_more is not None:
@@ -89,15 +89,15 @@ class OccupiedBuilding:
             return json.dumps({"error": str(refusal)}).encode()
         return b'{"ok":true}'
 
-    def _set_traffic(self, request: SetTraffic) -> None:
+    def _set_flow(self, request: SetFlow) -> None:
         if not 0 <= request.rate <= RATE_MAX:
             raise Refused(f"rate must be from 0 to {RATE_MAX}, not {request.rate}")
         now_ms = self.building.clock_us() // 1000
         self.crowd = passengers.change_flow(self.crowd, request.rate, request.profile, now_ms)
 
 
-PAGE: Mapping[str, type[Request] | type[SetTraffic]] = {
+PAGE: Mapping[str, type[Request] | type[SetFlow]] = {
     **{name: kind for name, kind in REQUESTS.items() if kind not in (State, Events)},
-    "traffic": SetTraffic,
+    "traffic": SetFlow,
 }
 """The requests that the page may send."""

@@ -2,7 +2,7 @@
 
 Rules:
 - Passengers arrive as a Poisson process. The profile sets the shares of incoming, outgoing and interfloor trips. The
-  random numbers of a trip depend only on the seed and the passenger's number, so equal settings give equal traffic.
+  random numbers of a trip depend only on the seed and the passenger's number, so equal settings give equal trips.
   Rate and profile may change at any time.
 - A passenger presses the hall button on one car's panel and waits. They board a car if its door is open at their floor
   and its lamp for their direction is dark. A car clears that lamp to announce its direction. For LAMP_DELAY_MS after a
@@ -41,7 +41,7 @@ class Stage(Enum):
 
 
 class Profile(StrEnum):
-    """Traffic patterns: up-peak, down-peak, interfloor and lunch."""
+    """Patterns of passenger flow: up-peak, down-peak, interfloor and lunch."""
 
     UP = "up"
     DOWN = "down"
@@ -124,7 +124,7 @@ class Totals:
 class Crowd:
     """The passengers of one arrival process: those present, the next to arrive, and running totals."""
 
-    traffic: PassengerFlow
+    flow: PassengerFlow
     next_trip: Trip | None
     present: tuple[Passenger, ...] = ()
     totals: Totals = Totals()
@@ -143,36 +143,36 @@ class Tally:
     longest_wait_ms: int
 
 
-def crowd(traffic: PassengerFlow) -> Crowd:
-    """Return the crowd of *traffic* before the first passenger arrives."""
-    return Crowd(traffic, draw(traffic, 0, traffic.start_ms))
+def crowd(flow: PassengerFlow) -> Crowd:
+    """Return the crowd of *flow* before the first passenger arrives."""
+    return Crowd(flow, draw(flow, 0, flow.start_ms))
 
 
 def change_flow(crowd: Crowd, per_minute: float, profile: Profile, now_ms: int) -> Crowd:
     """Change the arrival rate (0: no arrivals) and the profile from *now_ms* on."""
-    traffic = evolve(crowd.traffic, per_minute=per_minute, profile=profile)
+    flow = evolve(crowd.flow, per_minute=per_minute, profile=profile)
     number = crowd.next_number if crowd.next_trip is None else crowd.next_trip.number
-    return evolve(crowd, traffic=traffic, next_trip=draw(traffic, number, now_ms), next_number=number)
+    return evolve(crowd, flow=flow, next_trip=draw(flow, number, now_ms), next_number=number)
 
 
-def draw(traffic: PassengerFlow, number: int, after_ms: int) -> Trip | None:
+def draw(flow: PassengerFlow, number: int, after_ms: int) -> Trip | None:
     """Draw the trip of passenger *number*, the next to arrive after *after_ms*. Return None if no more will arrive."""
-    if not traffic.per_minute:
+    if not flow.per_minute:
         return None
-    rng = random.Random(f"{traffic.seed}/{number}")
-    at_ms = after_ms + round(rng.expovariate(traffic.per_minute / 60_000))
-    if traffic.until_ms is not None and at_ms >= traffic.until_ms:
+    rng = random.Random(f"{flow.seed}/{number}")
+    at_ms = after_ms + round(rng.expovariate(flow.per_minute / 60_000))
+    if flow.until_ms is not None and at_ms >= flow.until_ms:
         return None
-    upper = rng.randrange(1, traffic.floors)
+    upper = rng.randrange(1, flow.floors)
     kind = rng.random()
-    coming, going = ENTRANCE_SHARES[traffic.profile]
+    coming, going = ENTRANCE_SHARES[flow.profile]
     if kind < coming:
         origin, destination = 0, upper
     elif kind < coming + going:
         origin, destination = upper, 0
     else:
-        origin, destination = rng.sample(range(traffic.floors), 2)
-    return Trip(number, at_ms, rng.randrange(traffic.cars), origin, destination)
+        origin, destination = rng.sample(range(flow.floors), 2)
+    return Trip(number, at_ms, rng.randrange(flow.cars), origin, destination)
 
 
 def direction(trip: Trip) -> Direction:
@@ -220,7 +220,7 @@ def step(crowd: Crowd, elevators: Sequence[SimulatedElevator], now_ms: int) -> t
         present.append(Passenger(trip, trip.panel, now_ms, now_ms, dark_since_ms=now_ms))
         presses.append(_hall_button(trip, trip.panel))
         number = trip.number + 1
-        trip = draw(crowd.traffic, number, trip.at_ms)
+        trip = draw(crowd.flow, number, trip.at_ms)
     crowd = evolve(crowd, next_trip=trip, present=tuple(present), next_number=number, totals=totals)
     return crowd, tuple(presses)
 

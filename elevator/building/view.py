@@ -95,9 +95,9 @@ def heartbeat(heard: bool, heartbeat: Heartbeat | None) -> Json:
 
 def people(crowd: Crowd) -> Json:
     """Return how many passengers wait on each floor in each direction, and the destinations of those in each car."""
-    traffic = crowd.traffic
-    up, down = [0] * traffic.floors, [0] * traffic.floors
-    riding: list[list[int]] = [[] for _ in range(traffic.cars)]
+    flow = crowd.flow
+    up, down = [0] * flow.floors, [0] * flow.floors
+    riding: list[list[int]] = [[] for _ in range(flow.cars)]
     for each in crowd.present:
         if each.stage is Stage.RIDING and each.car is not None:
             riding[each.car].append(each.trip.destination)
@@ -108,9 +108,9 @@ def people(crowd: Crowd) -> Json:
     return {"up": up, "down": down, "riding": riding}
 
 
-def traffic(crowd: Crowd) -> Json:
-    """Return the passengers per minute and the traffic profile."""
-    return {"rate": round(crowd.traffic.per_minute), "profile": str(crowd.traffic.profile)}
+def flow(crowd: Crowd) -> Json:
+    """Return the passengers per minute and the profile of the passenger flow."""
+    return {"rate": round(crowd.flow.per_minute), "profile": str(crowd.flow.profile)}
 
 
 def waits(crowd: Crowd, now_ms: int) -> Json:

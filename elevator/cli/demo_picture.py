@@ -33,7 +33,7 @@ def draw(scene: Scene, width: int, height: int) -> Text:
 
     Cars and log lines that do not fit are left out; floors never are.
     """
-    floors = scene.crowd.traffic.floors
+    floors = scene.crowd.flow.floors
     columns = (width - MARGIN) // CELL
     if columns < len(scene.elevators):
         columns = (width - MARGIN - len(" and 64 more")) // CELL

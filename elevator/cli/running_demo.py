@@ -85,8 +85,8 @@ class Demo:
         cars = len(building.servers)
         self._start_gap_ms = round(group.start_gap_s * 1000)
         ready_ms = now_ms + (cars - 1) * self._start_gap_ms + BOOT_MS
-        traffic = PassengerFlow(seed, cars, _shaft(building).floors, rate, ready_ms, until_ms)
-        self._occupied = OccupiedBuilding(building, traffic)
+        flow = PassengerFlow(seed, cars, _shaft(building).floors, rate, ready_ms, until_ms)
+        self._occupied = OccupiedBuilding(building, flow)
         self._fixed = {"building": view.building(_shaft(building).floors, cars, group.noun, group.network is not None)}
         self._web: Web | None = None
         self._title = f"elevator demo    seed {seed}"
@@ -162,7 +162,7 @@ class Demo:
         minutes, seconds = divmod((now_ms - self._start_ms) // 1000, 60)
         crowd = self._occupied.crowd
         where = f"    {self._web.address}" if self._web is not None else ""
-        rate = f"{crowd.traffic.per_minute:.0f} passengers/min"
+        rate = f"{crowd.flow.per_minute:.0f} passengers/min"
         title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C quits"
         elevators = [server.elevator for server in self._building.servers]
         return Scene(title, elevators, crowd, tuple(self._controllers.log), now_ms)

@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
             cards = [] if arguments.card is None else attach_cards(building, arguments.card)
             for card in cards:
                 stack.callback(card.unplug)
-            occupied = OccupiedBuilding(building, _traffic(arguments, building.clock_us() // 1000))
+            occupied = OccupiedBuilding(building, _flow(arguments, building.clock_us() // 1000))
             web = open_page(building, occupied, *arguments.web) if arguments.web else None
         except Refused as refusal:
             print(f"elevator sim: {refusal}", file=sys.stderr)
@@ -90,7 +90,7 @@ def _open_building(arguments: Namespace) -> Building:
     return open_building(shafts, arguments.host, arguments.port, arguments.press_ms, arguments.stop_on_disconnect)
 
 
-def _traffic(arguments: Namespace, now_ms: int) -> PassengerFlow:
+def _flow(arguments: Namespace, now_ms: int) -> PassengerFlow:
     seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
     return PassengerFlow(seed, arguments.cars, arguments.numfloors, arguments.rate, now_ms)
 
@@ -127,7 +127,7 @@ def _run(
     errors = ControllerErrors()
     notes: deque[str] = deque(maxlen=NOTES)
     shown_ms = 0
-    fixed = {"building": view.building(occupied.crowd.traffic.floors, occupied.crowd.traffic.cars)}
+    fixed = {"building": view.building(occupied.crowd.flow.floors, occupied.crowd.flow.cars)}
     while not is_ended() and not (terminal is not None and terminal.is_over):
         # Signals do not interrupt the wait, so it must be short.
         building.run_once(0.1 if web is None and terminal is None and occupied.is_empty else 0.01)

@@ -80,7 +80,7 @@ def replay(arguments: argparse.Namespace, whole: Plan) -> int:
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
     part = keep_only(whole, faults, presses)
-    done, transcript = outcome(evolve(part, traffic=None) if arguments.no_traffic else part)
+    done, transcript = outcome(evolve(part, flow=None) if arguments.no_traffic else part)
     if arguments.transcript or done.violation:
         print("\n".join(transcript))
     cars, floors = whole.cars, whole.floors
@@ -146,5 +146,5 @@ def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
         print(f"  {each}")
     print("\n".join(transcript[-LINES_SHOWN:]))
     size = "".join(f" --{name} {value}" for name in ("cars", "floors") if (value := getattr(arguments, name)))
-    size += " --no-traffic" if whole.traffic and not small.traffic else ""
+    size += " --no-traffic" if whole.flow and not small.flow else ""
     print(f"elevator soak --seeds {failure.seed}{size} --faults '{kept_faults}' --presses '{kept_presses}'\n")

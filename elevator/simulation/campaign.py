@@ -62,8 +62,8 @@ def shrink(plan: Plan) -> Plan:
     Some of what is left may still be needless: the search leaves out only consecutive faults or presses, and ends after
     SHRINK_RUNS.
     """
-    if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
-        plan = evolve(plan, traffic=None)
+    if plan.flow is not None and outcome(evolve(plan, flow=None))[0].violation:
+        plan = evolve(plan, flow=None)
     runs = 0
     for part in ("faults", "presses"):
         size = len(getattr(plan, part))

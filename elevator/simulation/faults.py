@@ -149,7 +149,7 @@ class Plan:
     longer."""
     faults: tuple[InjectedFault, ...]
     presses: tuple[Press, ...]
-    traffic: PassengerFlow | None = None
+    flow: PassengerFlow | None = None
     """Simulated passengers who wait, ride and react to lamps, in addition to the `presses`."""
     at: tuple[float, ...] = ()
     """The initial positions of the cars, in floors; random if empty."""

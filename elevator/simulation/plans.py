@@ -94,7 +94,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
         size.calm_at_ms,
         tuple(draw_details(seed, faults, passing_ms)),
         tuple(presses),
-        draw_traffic(random.Random(f"traffic {seed}"), seed, size),
+        draw_flow(random.Random(f"traffic {seed}"), seed, size),
         policy=policy,
         room_bytes=2 * (ENTRY_BYTES + 3 * size.floors * PRESS_BYTES) if is_cramped else ROOM_BYTES,
         passing_ms=passing_ms,
@@ -156,7 +156,7 @@ def draw_presses(rng: random.Random, size: Size) -> Iterable[Press]:
         yield from (Press(ms, ms + 200, panel, button, floor) for ms in starts if ms < size.calm_at_ms)
 
 
-def draw_traffic(rng: random.Random, seed: int, size: Size) -> PassengerFlow | None:
+def draw_flow(rng: random.Random, seed: int, size: Size) -> PassengerFlow | None:
     """In one run in three, draw simulated passengers (see passengers.py)."""
     if rng.random() > 1 / 3:
         return None

@@ -64,7 +64,7 @@ class World(ObservedTrial):
         self.attacker = Attacker(GROUP, self.links.key, plan.floors, random.Random(f"attacker {plan.seed}"))
         self.attack_at_ms = NEVER_MS
         self.ghost = Ghost()
-        self.crowd = None if plan.traffic is None else passengers.crowd(plan.traffic)
+        self.crowd = None if plan.flow is None else passengers.crowd(plan.flow)
         self.crowd_at_ms = NEVER_MS if self.crowd is None else 0
         self.script = script(plan)
         self.check_at_ms = 0

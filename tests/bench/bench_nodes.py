@@ -76,8 +76,8 @@ def measure(cars: int, floors: int, seconds: float) -> Figures:
             group.start(id)
         group.wait_until_ready()
         begin_ms = group.building.clock_us() // 1000
-        traffic = PassengerFlow(1, cars, floors, PER_MINUTE * cars, start_ms=begin_ms)
-        occupied = OccupiedBuilding(group.building, traffic)
+        flow = PassengerFlow(1, cars, floors, PER_MINUTE * cars, start_ms=begin_ms)
+        occupied = OccupiedBuilding(group.building, flow)
         run(group, occupied, WARM_UP_S)
         logged = [len(group.log(id)) for id in range(cars)]
         workers_s, nodes_s, began_s = cpu_s(group, "worker"), cpu_s(group), time.monotonic()

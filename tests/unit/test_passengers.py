@@ -31,7 +31,7 @@ from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons
 
 FLOORS = 4
-TRAFFIC = PassengerFlow(seed=1, cars=2, floors=FLOORS, per_minute=20)
+FLOW = PassengerFlow(seed=1, cars=2, floors=FLOORS, per_minute=20)
 UP_FROM_1 = Trip(number=0, at_ms=1000, panel=0, origin=1, destination=3)
 CALL = PanelPress(0, Button.UP, 1)
 
@@ -44,7 +44,7 @@ def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int =
 
 def one(trip: Trip = UP_FROM_1) -> Crowd:
     """Return a crowd with a single passenger, who will arrive and make *trip*."""
-    return Crowd(evolve(TRAFFIC, until_ms=0), trip)
+    return Crowd(evolve(FLOW, until_ms=0), trip)
 
 
 def run(crowd: Crowd, moments: Iterable[tuple[int, list[SimulatedElevator]]]) -> tuple[Crowd, list[PanelPress]]:
@@ -74,8 +74,8 @@ HERE = [car(3), car(1, door=True)]
 )
 def test_profile_sets_the_shares_of_trips(profile: str, incoming: float, outgoing: float) -> None:
     floors = 8
-    traffic = PassengerFlow(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
-    trips = [trip for number in range(4000) if (trip := passengers.draw(traffic, number, 0))]
+    flow = PassengerFlow(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
+    trips = [trip for number in range(4000) if (trip := passengers.draw(flow, number, 0))]
     rest = (1 - incoming - outgoing) / floors  # share of interfloor trips that begin (or end) at floor 0
     from_entrance = sum(trip.origin == 0 for trip in trips) / len(trips)
     to_entrance = sum(trip.destination == 0 for trip in trips) / len(trips)
@@ -179,7 +179,7 @@ def test_longest_wait_includes_waiting_passengers() -> None:
 
 
 def test_statistics_include_passengers_who_are_no_longer_stored() -> None:
-    crowd = passengers.crowd(evolve(TRAFFIC, per_minute=600))
+    crowd = passengers.crowd(evolve(FLOW, per_minute=600))
     waits: dict[int, int] = {}
     for now_ms in range(0, 100_000, 50):
         everywhere = [car((floor + now_ms // 1000) % FLOORS, door=True) for floor in range(FLOORS)]
@@ -196,12 +196,12 @@ def test_statistics_include_passengers_who_are_no_longer_stored() -> None:
 
 
 def test_arrivals_are_a_poisson_process_with_the_given_rate() -> None:
-    traffic = evolve(TRAFFIC, until_ms=100 * 60_000)
+    flow = evolve(FLOW, until_ms=100 * 60_000)
     drawn = []
-    trip = passengers.draw(traffic, 0, 0)
+    trip = passengers.draw(flow, 0, 0)
     while trip is not None:
         drawn.append(trip)
-        trip = passengers.draw(traffic, trip.number + 1, trip.at_ms)
+        trip = passengers.draw(flow, trip.number + 1, trip.at_ms)
     assert 1800 < len(drawn) < 2200
     gaps = [after.at_ms - before.at_ms for before, after in pairwise(drawn)]
     assert 2700 < statistics.mean(gaps) < 3300
@@ -214,7 +214,7 @@ def test_arrivals_are_a_poisson_process_with_the_given_rate() -> None:
 
 
 def test_rate_0_stops_arrivals_until_the_rate_changes() -> None:
-    crowd = passengers.change_flow(passengers.crowd(TRAFFIC), 0, Profile.LUNCH, 500)
+    crowd = passengers.change_flow(passengers.crowd(FLOW), 0, Profile.LUNCH, 500)
     assert crowd.next_trip is None
     crowd, presses = passengers.step(crowd, AWAY, 10**6)
     assert (crowd.present, presses, passengers.wake_at_ms(crowd)) == ((), (), None)
@@ -224,7 +224,7 @@ def test_rate_0_stops_arrivals_until_the_rate_changes() -> None:
 
 
 def test_changing_the_rate_draws_no_passenger_twice() -> None:
-    crowd, seen = passengers.crowd(evolve(TRAFFIC, per_minute=60)), []
+    crowd, seen = passengers.crowd(evolve(FLOW, per_minute=60)), []
     for now_ms in range(0, 60_000, 100):
         if now_ms % 1700 == 0:
             rate = (0, 30, 200)[now_ms // 1700 % 3]
@@ -246,15 +246,15 @@ def test_changing_the_rate_draws_no_passenger_twice() -> None:
     ),
     st.integers(0),
 )
-def test_every_trip_is_valid_and_reproducible(traffic: PassengerFlow, number: int) -> None:
-    trip = passengers.draw(traffic, number, 77)
+def test_every_trip_is_valid_and_reproducible(flow: PassengerFlow, number: int) -> None:
+    trip = passengers.draw(flow, number, 77)
     assert trip is not None
-    assert trip == passengers.draw(traffic, number, 77)
+    assert trip == passengers.draw(flow, number, 77)
     assert trip.at_ms >= 77
     assert trip.origin != trip.destination
     assert min(trip.origin, trip.destination) >= 0
-    assert max(trip.origin, trip.destination) < traffic.floors
-    assert 0 <= trip.panel < traffic.cars
+    assert max(trip.origin, trip.destination) < flow.floors
+    assert 0 <= trip.panel < flow.cars
 
 
 @st.composite
@@ -270,7 +270,7 @@ def buildings(draw: st.DrawFn) -> list[SimulatedElevator]:
 def test_no_passenger_is_lost_and_only_existing_buttons_are_pressed(
     story: list[tuple[int, list[SimulatedElevator]]], seed: int
 ) -> None:
-    crowd = passengers.crowd(evolve(TRAFFIC, seed=seed))
+    crowd = passengers.crowd(evolve(FLOW, seed=seed))
     now_ms = 0
     for wait, seen in story:
         now_ms += wait

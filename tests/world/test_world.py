@@ -111,18 +111,18 @@ def test_different_seeds_draw_different_plans() -> None:
     sizes = {each.cars for each in drawn}
     assert sizes > set(range(1, 10)), "some groups must have more than 9 cars"
     assert any(not each.faults for each in drawn)
-    assert {each.traffic.profile for each in drawn if each.traffic} == set(Profile)
+    assert {each.flow.profile for each in drawn if each.flow} == set(Profile)
 
 
 def test_shrinking_keeps_only_the_press_that_makes_the_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evolve(plan(4, 3, 4), traffic=PassengerFlow(1, 3, 4, 20))
+    whole = evolve(plan(4, 3, 4), flow=PassengerFlow(1, 3, 4, 20))
     culprit = whole.presses[5]
 
     def fails_with_culprit(smaller: Plan) -> tuple[campaign.Outcome, list[str]]:
         return campaign.Outcome(3, 0, 0, "", "violation" if culprit in smaller.presses else ""), []
 
     monkeypatch.setattr(campaign, "outcome", fails_with_culprit)
-    assert campaign.shrink(whole) == evolve(whole, faults=(), presses=(culprit,), traffic=None)
+    assert campaign.shrink(whole) == evolve(whole, faults=(), presses=(culprit,), flow=None)
 
 
 def test_campaign_whose_seeds_pass_exits_with_status_0(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,8 +200,8 @@ def test_invalid_arguments_get_a_one_line_error_and_status_2(
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_group_without_faults_carries_every_passenger(profile: Profile) -> None:
-    traffic = PassengerFlow(1, 3, 4, per_minute=20, until_ms=60_000, profile=profile)
-    world = World(evolve(plan(5, 3, 4), faults=(), presses=(), traffic=traffic, calm_at_ms=110_000))
+    flow = PassengerFlow(1, 3, 4, per_minute=20, until_ms=60_000, profile=profile)
+    world = World(evolve(plan(5, 3, 4), faults=(), presses=(), flow=flow, calm_at_ms=110_000))
     world.run_until(110_000)
     assert world.crowd is not None
     total = tally(world.crowd, world.now_ms)
@@ -214,7 +214,7 @@ def test_group_without_faults_carries_every_passenger(profile: Profile) -> None:
 def test_last_turn_of_a_killed_node_is_published_with_its_inputs() -> None:
     kill = InjectedFault(FaultKind.KILL, 5000, 9000, target=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
-    world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None))
+    world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, flow=None))
     turns: list[TurnTaken] = []
     ended: list[TurnTaken] = []
     world.subscribe(TurnTaken, lambda event: turns.append(event) if event.node == 1 else None)
@@ -226,7 +226,7 @@ def test_last_turn_of_a_killed_node_is_published_with_its_inputs() -> None:
 
 
 def test_turn_is_published_before_the_lamp_changes_that_it_causes() -> None:
-    world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, traffic=None))
+    world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, flow=None))
     last_turn_ms = dict.fromkeys(range(3), -1)
     follows_turn = []
     world.subscribe(TurnTaken, lambda event: last_turn_ms.update({event.node: world.now_ms}))
