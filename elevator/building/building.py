@@ -4,7 +4,7 @@ Rules:
 - Each elevator listens on its own port and serves one client at a time. A second client is connected, but gets no
   replies until the first disconnects. With `stop_on_disconnect`, the motor stops when a client disconnects.
 - This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
-  `hardware/server_side.py` describes the handling of incomplete messages.
+  `hardware/server_side.py` explains what happens to incomplete messages.
 - Whenever the state of a connection changes, `_update_watch` selects the socket events to wait for.
 - The history stores each change of an elevator with its time.
 """
@@ -56,7 +56,7 @@ class SerialCard(Protocol):
     """Path of the serial port; empty while the card is unplugged."""
 
     def plug(self) -> None:
-        """Plug in the card unless it is plugged in; raise OSError if that fails."""
+        """Plug in the card if it is unplugged; raise OSError if that fails."""
 
     def unplug(self) -> None: ...
 
@@ -125,7 +125,7 @@ class Building:
         self._selector.close()
 
     def run_once(self, timeout_s: float) -> None:
-        """Wait up to *timeout_s* for a ready socket or a due change. Then serve sockets and advance elevators."""
+        """Wait up to *timeout_s* for a socket or a scheduled change. Then serve sockets and advance elevators."""
         now_us = began_us = self.settle()
         wakes = [elevators.wake_at_ms(server.elevator) for server in self.servers]
         expiries = [self._expires_at_ms(car) for car in range(len(self.servers))]
@@ -317,7 +317,7 @@ def open_building(
     press_ms: int = 200,
     stop_on_disconnect: bool = True,
 ) -> Building:
-    """Return a building on consecutive ports from *port* (0: any free ports). Raise Refused if one cannot be opened."""
+    """Return a building on consecutive ports from *port* (0: any free ports). Raise Refused if a port is not free."""
     with ExitStack() as stack:
         listeners = [stack.enter_context(listen(host, port and port + car)) for car in range(len(shafts))]
         stack.pop_all()
@@ -325,5 +325,5 @@ def open_building(
 
 
 def random_starts(shaft: Shaft, cars: int, rng: random.Random) -> list[Shaft]:
-    """Return *cars* copies of *shaft* with the car at a random place, possibly between floors."""
+    """Return *cars* copies of *shaft*, each with its car at a random place, possibly between floors."""
     return [evolve(shaft, place=rng.randrange(physics.end(shaft))) for _ in range(cars)]

@@ -90,7 +90,10 @@ def apply_byte(
 
 
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
-    """Set the level of an output *pin*. Return the card and the equivalent server message without padding, if any."""
+    """Set the level of an output *pin*. Return the new card and the equivalent server message.
+
+    The message has no padding. It is empty for an unconnected pin, and for the direction of a stopped motor.
+    """
     if pin in LAMPS:
         return card, (2, *LAMPS[pin], high)
     if pin in INDICATOR_PINS:
@@ -109,7 +112,7 @@ def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
 
 
 def motor_message(card: Card) -> tuple[int, ...]:
-    """Return the server message for the levels of the motor pins, without padding."""
+    """Return the server message, without padding, that has the same effect as the motor pins of *card*."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
@@ -145,7 +148,7 @@ class CardLine:
         self.plug()
 
     def plug(self) -> None:
-        """Plug in the card unless it is plugged in. Raise OSError if the terminal or the link cannot be created."""
+        """Plug in the card if it is unplugged. Raise OSError if the pseudo-terminal or the link cannot be created."""
         if self.path:
             return
         self._master, self._slave = pty.openpty()

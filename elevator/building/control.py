@@ -1,4 +1,6 @@
-"""The requests that the control socket and the page accept: their types, and their parser.
+"""The requests to a simulated building: their types and their parser.
+
+The control socket accepts all of them, and the page accepts most: see occupied_building.py.
 
 A request is a JSON object such as `{"do": "stop", "car": 0, "on": true}`. It is validated completely before it is
 executed.
@@ -22,7 +24,7 @@ LINE_LIMIT = 65_536
 class PressButton:
     """Press a button for `ms` milliseconds (default: `press_ms` of the building).
 
-    If `held` is set, hold the button down (true) or release it (false) instead.
+    If `held` is not None, hold the button down (true) or release it (false) instead.
     """
 
     car: int
@@ -126,7 +128,7 @@ R = TypeVar("R")
 
 
 def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
-    """Parse a request, which must be one of *known*. Return its name and content; raise Refused if it is invalid."""
+    """Parse a request whose name is in *known*. Return its name and content; raise Refused if it is invalid."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):
@@ -140,7 +142,7 @@ def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
 
 
 def _describe(error: BaseException, wanted: type | None) -> str:
-    """Return an error message about an invalid value in a request."""
+    """Return an error message about an invalid field of a request."""
     if get_origin(wanted) is Literal and not isinstance(error, KeyError):
         return f"must be one of: {', '.join(get_args(wanted))}"
     return str(error) if isinstance(error, Refused) else format_exception(error, wanted)

@@ -83,7 +83,7 @@ class ControlSocket:
         self._clients.remove(client)
 
     def _answer_lines(self, client: ControlClient) -> bool:
-        """Answer complete lines until at least _CHUNK bytes of replies are unsent. Return whether any are unsent."""
+        """Answer complete lines, but stop once _CHUNK bytes of replies are unsent. Return whether any are unsent."""
         while not client.is_ending and len(client.unsent) < _CHUNK:
             line, newline, rest = client.received.partition(b"\n")
             if len(line) > LINE_LIMIT:

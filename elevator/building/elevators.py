@@ -3,8 +3,8 @@
 Rules:
 - Unsafe commands, such as opening the door between floors, are executed as by real hardware. `Counters` counts them.
 - Bad requests are only counted and described: see protocol.py.
-- Before changing an elevator, the caller must `settle` it: advance it to the current time. So the time of each event is
-  exact even if the caller is late.
+- Before changing an elevator, the caller must `settle` it: advance it to the current time. Then the time of each event
+  is exact even if the caller is late.
 - `changes` derives events by comparing two states of an elevator, so no code path can forget to report a change.
 """
 
@@ -41,7 +41,7 @@ class EventKind(StrEnum):
 
 
 class Event(NamedTuple):
-    """A change of an elevator or its connection, or something that its controller did wrong.
+    """A change of an elevator, of its connection, or of its `Counters`.
 
     Only presses, releases and lamps have a `button` and a `floor`.
     """
@@ -104,7 +104,7 @@ def new_elevator(shaft: Shaft) -> SimulatedElevator:
 
 
 def misbehaviour(counts: Counters) -> int:
-    """Return how often the controller did something unsafe. Bad requests do not count."""
+    """Return how often the controller did something unsafe. Reload requests and bad requests do not count."""
     return counts.motor_with_door_open + counts.door_with_motor_on + counts.door_between_floors + counts.out_of_bounds
 
 
@@ -210,7 +210,7 @@ def reject_incomplete(elevator: SimulatedElevator, length: int, now_ms: int) -> 
 
 
 def reject(elevator: SimulatedElevator, bad: Sequence[str], now_ms: int) -> tuple[SimulatedElevator, Event]:
-    """Count one bad request for each description in *bad*. Return the new elevator and an event with the last one."""
+    """Count one bad request for each description in *bad*. Return the elevator and an event with the last of them."""
     counts = evolve(elevator.counts, bad_requests=elevator.counts.bad_requests + len(bad))
     return evolve(elevator, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 

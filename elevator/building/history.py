@@ -17,7 +17,7 @@ class History:
     def __init__(self) -> None:
         self.next_event = 0
         self.observers: list[Callable[[int, Event, int], None]] = []
-        """Functions to call with the car, the event and its time in microseconds."""
+        """Functions to call for each event, with the car, the event and its time in microseconds."""
         self._events: deque[dict[str, object]] = deque(maxlen=LENGTH)
 
     def append(self, car: int, event: Event, at_us: int) -> None:
@@ -31,7 +31,7 @@ class History:
             observer(car, event, at_us)
 
     def since(self, number: int) -> dict[str, Any]:
-        """Return up to EVENTS_PER_REPLY events, beginning with event *number* or the oldest one stored.
+        """Return up to EVENTS_PER_REPLY stored events, beginning with event *number* or the first one after it.
 
         "next" is the number of the event that follows them. "lost" is how many of the requested events were dropped.
         """

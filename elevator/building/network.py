@@ -33,7 +33,7 @@ class SimulatedNetwork:
         self.loss = 0.0
         """Probability, 0 to 1, that a datagram is lost, independently for each receiver."""
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
-        """The arrival time (ms) and content of each node's last valid heartbeat, whether it was forwarded or not."""
+        """The arrival time (ms) and content of each node's last valid heartbeat, even if it was not forwarded."""
         self._batch = max(1, _BATCH // nodes**2)
         """How many datagrams of one node to read at a time. Each is forwarded to all other nodes."""
         self._admission = Admission(group)

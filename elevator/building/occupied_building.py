@@ -38,7 +38,7 @@ class OccupiedBuilding:
 
     @property
     def is_empty(self) -> bool:
-        """True if no passenger is present and none will arrive."""
+        """True if no passenger is present, and none is due to arrive."""
         return self.crowd.next_trip is None and not self.crowd.present
 
     def step_passengers(self) -> int:
@@ -75,7 +75,7 @@ class OccupiedBuilding:
     ) -> bytes:
         """Execute a request sent by the page, and return the reply.
 
-        *more* maps the names of additional requests that the page may send to their types; *do_more* executes them.
+        *more* lists further requests that the page may send, as a mapping from name to type; *do_more* executes them.
         """
         try:
             name, request = parse(line, {**PAGE, **(more or {})})

@@ -105,7 +105,8 @@ class Passenger:
     boarded_at_ms: int = 0
     """When boarding ends. Meaningless while the passenger waits."""
     dark_since_ms: int | None = None
-    """Start of the wait for the lamp to light; None while it is lit or a door is open at the passenger's floor."""
+    """Start of the current wait for the lamp of the passenger's call to light; None if the passenger does not wait for
+    it. Each press starts a new wait."""
 
 
 @frozen
@@ -180,7 +181,7 @@ def direction(trip: Trip) -> Direction:
 
 
 def tally(crowd: Crowd, now_ms: int) -> Tally:
-    """Compute the statistics at *now_ms*. The longest wait includes passengers who are still waiting."""
+    """Compute the statistics at *now_ms*. The longest wait includes passengers who have not boarded yet."""
     unfinished = [now_ms - each.trip.at_ms for each in crowd.present if each.stage is not Stage.RIDING]
     totals = crowd.totals
     mean = totals.waited_ms / totals.boarded if totals.boarded else 0.0

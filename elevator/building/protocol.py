@@ -1,4 +1,4 @@
-"""The elevator server's protocol, answered by a simulated elevator. Pure functions.
+"""The elevator server's protocol, as implemented by a simulated elevator. Pure functions.
 
 Rules:
 - A bad request names an unknown command, or a button or floor that does not exist. Bad writes are counted and ignored;

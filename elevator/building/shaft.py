@@ -6,7 +6,7 @@ Rules:
 - `place` counts from the lower edge of the lowest sensor zone. The zone of floor f begins at
   f * (travel_ms + passing_ms) and is passing_ms long. The car is level with the floor in the middle of the zone. Zones
   are half-open, so the sensor is on for exactly passing_ms and off for exactly travel_ms in both directions.
-- A car that starts inside a zone needs only the time for the rest of that zone.
+- A car that starts inside a zone leaves it after the time for the remaining distance, not after the full passing_ms.
 - A car that leaves the shaft through the lowest or the highest zone is out of bounds: it stops and ignores commands
   until it is moved back. The two out-of-bounds places are -1 and `end`.
 - Without power the car stops. The motor keeps its command, so the car continues when power returns.

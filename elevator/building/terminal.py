@@ -1,4 +1,4 @@
-"""The simulator in a terminal: it draws the elevators and reads the keys that press their buttons.
+"""The simulator in a terminal: it draws the elevators and reads the keys that operate them.
 
 Rules:
 - The picture (terminal_picture.py) is written only when it has changed.
@@ -129,7 +129,7 @@ class Terminal:
             self._write(painted)
 
     def _set_up(self, saved: list[object]) -> None:
-        """Switch to an alternate screen and to unbuffered input without echo. Ctrl-C and Ctrl-Z keep their effect."""
+        """Switch to the alternate screen and to unbuffered input without echo. Ctrl-C and Ctrl-Z keep their effect."""
         mode = termios.tcgetattr(0)
         mode[0] &= ~(termios.IXON | termios.ICRNL)
         mode[3] &= ~(termios.ICANON | termios.ECHO)

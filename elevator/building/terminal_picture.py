@@ -51,7 +51,7 @@ def draw(
 ) -> Text:
     """Draw *panels* above *notes* for a terminal of *width* by *height* characters; leave its last row and column free.
 
-    If not all panels fit, draw those around *selected*. If there are several, mark *selected*.
+    If not all panels fit, draw those around *selected*. If there are several panels, mark *selected*.
     """
     text = Text(no_wrap=True, overflow="crop", end="")
     legend = _legend(appearance.keys, len(panels))

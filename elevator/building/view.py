@@ -18,11 +18,11 @@ Json = Mapping[str, object]
 
 
 def building(floors: int, cars: int, driver: str = "", network: bool = False) -> Json:
-    """Return the values that never change.
+    """Return the values of the building that never change.
 
     *driver* says what drives the cars: "node" for this program's nodes, "controller" for another program's controllers,
-    "" if the page cannot kill or freeze what drives them. *network* is true if the page controls the network between
-    them.
+    or "" if the page cannot kill or freeze it. *network* is true if the page controls the network between the nodes or
+    controllers.
     """
     profiles = [str(profile) for profile in Profile]
     return {"floors": floors, "cars": cars, "driver": driver, "network": network, "profiles": profiles}
@@ -31,7 +31,7 @@ def building(floors: int, cars: int, driver: str = "", network: bool = False) ->
 def car(elevator: SimulatedElevator, port: int, serves: bool, has_client: bool, card: bool | None) -> Json:
     """Return the values of one car.
 
-    *serves* is true if the elevator server runs. *card* is true if the I/O card is plugged in; None: there is no card.
+    *serves* is true if the elevator server runs. *card* says whether the I/O card is plugged in; None if there is none.
     """
     shaft = elevator.shaft
     speed = 1000 * shaft.motor / physics.spacing(shaft) if physics.is_moving(shaft, shaft.since_ms) else 0
@@ -94,7 +94,7 @@ def heartbeat(heard: bool, heartbeat: Heartbeat | None) -> Json:
 
 
 def people(crowd: Crowd) -> Json:
-    """Return how many passengers wait on each floor in each direction, and the destinations of those in each car."""
+    """Return how many passengers wait or board at each floor, by direction, and the destinations of those who ride."""
     flow = crowd.flow
     up, down = [0] * flow.floors, [0] * flow.floors
     riding: list[list[int]] = [[] for _ in range(flow.cars)]

@@ -1,4 +1,4 @@
-"""The user interface: a web page with live updates, and a terminal that is always restored.
+"""The user interface: a web page with live updates, and the terminal's alternate screen.
 
 web.py serves page.html over HTTP and sends it updates over a WebSocket. screen.py restores the terminal however the
 program ends. The callers decide what to show: `demo` and `sim` show a building, `watch` shows a group of nodes.
