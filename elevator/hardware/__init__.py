@@ -7,6 +7,7 @@
   is the connection to it.
 - server_side.py splits a stream into messages, for programs that act as an elevator server.
 
-Imports core. Neither connection blocks. Each has at most one sweep outstanding and writes only changed outputs. A sweep
-of the card also repeats some outputs, because other programs may change them. The course defines both protocols.
+This package imports core. The connections do not block, except to look up the server's host name. Each has at most one
+sweep outstanding and writes only changed outputs. A sweep of the card also repeats some outputs, because other programs
+may change them. The course defines both protocols.
 """

@@ -106,7 +106,7 @@ class CardClient:
     phase: CardPhase = field(default=CardPhase.CLOSED, init=False)
     outgoing: bytes = field(default=b"", init=False)
     halts: int = field(default=0, init=False)
-    """How often the client has halted the motor. A halt that begins before the last one has ended counts, too."""
+    """How often the client has halted the motor. A halt that begins before the last one has ended counts too."""
     why_halted: str = field(default="", init=False)
     """The reason for the last halt, for the log."""
     _identification: Identification = field(factory=lambda: Identification(0), init=False)
@@ -136,7 +136,7 @@ class CardClient:
 
     @property
     def is_card(self) -> bool:
-        """True if the device has identified itself since the port was opened."""
+        """True if the device has identified itself as the card since the port was opened."""
         return self.phase not in (CardPhase.CLOSED, CardPhase.IDENTIFYING)
 
     def begin(self, now_ms: int) -> None:

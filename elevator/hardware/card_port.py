@@ -32,7 +32,7 @@ from elevator.hardware.panel_client import BACKLOG_MAX, RETRY_MS, SWEEP_MS
 AUTO = "auto"
 BY_ID = Path("/dev/serial/by-id")
 CARD = "*NTNU_Arduino_IO_Card*"
-"""A glob for the card's name in BY_ID and for its ID_SERIAL: udev derives the name from ID_SERIAL."""
+"""A glob for the card's name in BY_ID, and also for its ID_SERIAL, because udev derives the name from ID_SERIAL."""
 UDEV_RULE = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL}}=="{CARD}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
 """The udev rule that stops ModemManager from probing the card."""
 UDEV_MARK = "E:ID_MM_DEVICE_IGNORE=1"
@@ -99,9 +99,10 @@ class CardPort:
     """The connection to one card. It reopens the serial port whenever the card is lost, and never blocks.
 
     *where* is the path of the serial port, or AUTO. *hold* gives the supervisor a copy of the descriptor, so that the
-    supervisor can stop the motor. It is called with the descriptor once a card has identified itself, and with None
-    before the descriptor is closed. The card is swept every *sweep_ms*, but at least every SWEEP_MS, because a motor
-    command from another program lasts until the next sweep. With *has_tachometer*, each sweep reads the tachometer.
+    supervisor can stop the motor: `CardPort` calls *hold* with the descriptor once a card has identified itself, and
+    with None before it closes the descriptor. The card is swept every *sweep_ms*, but at least every SWEEP_MS, because
+    a motor command from another program lasts until the next sweep. With *has_tachometer*, each sweep reads the
+    tachometer.
 
     The caller logs the lines in `news`, oldest first, and removes them.
     """

@@ -118,7 +118,7 @@ class PanelClient:
         self.newest, self.newest_reply, self.fresh_until_ms = None, b"", 0
 
     def ask(self, now_ms: int) -> bytes:
-        """Return the next sweep to write, which is then outstanding. No other sweep may be."""
+        """Return the next sweep to write; from then on, it is outstanding. No other sweep may be outstanding."""
         assert self.asked_at_ms is None
         self.asked_at_ms = now_ms
         self._to_confirm = confirmation(self.sent)
@@ -169,7 +169,7 @@ class PanelClient:
     def write(self, outputs: Outputs) -> bytes:
         """Return the message that changes the panel's outputs to *outputs*, and count it as sent.
 
-        It is empty if nothing must change, or if the panel has not answered on this connection yet.
+        The message is empty if nothing must change, or if the panel has not answered on this connection yet.
         """
         if not self.has_answered or outputs == self.sent:
             return b""

@@ -23,7 +23,7 @@ def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
     """Return the outputs of a panel after the message that changes it from *sent* to *wanted*.
 
     That message leaves the lamps in *wanted.unsure* unchanged. *sent* is None if the previous outputs are unknown. In
-    the result, `unsure` is the set of lamps whose state is unknown.
+    the result, `unsure` is the set of lamps whose state is unknown, and `door` is None if the door's state is unknown.
     """
     if wanted.door is not None and wanted.unsure == Buttons():
         return wanted
@@ -38,7 +38,10 @@ def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
 
 
 def lamp_changes(old: Outputs, wanted: Outputs, floors: int) -> Iterator[tuple[Button, int, bool]]:
-    """Yield the button, the floor and the new state of each lamp to switch, or to set because its state is unknown."""
+    """Yield the button, the floor and the new state of each lamp that must change or whose state is unknown.
+
+    Skip the lamps in *wanted.unsure*.
+    """
     if (old.lamps, old.unsure) == (wanted.lamps, wanted.unsure):
         return
     for button, floor in panel_buttons(floors):
