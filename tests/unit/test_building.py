@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import pytest
@@ -93,7 +93,7 @@ def test_writes_are_executed_without_a_reply(
 
 
 @pytest.mark.parametrize("custom_speed", [(0, 0), (1, 0), (1, 77), (9, 255)])
-def test_motor_byte_is_signed_as_in_the_original(custom_speed: tuple[int, int]) -> None:
+def test_direction_byte_of_a_motor_command_is_signed(custom_speed: tuple[int, int]) -> None:
     directions = [Motor.STOP] + [Motor.UP] * 127 + [Motor.DOWN] * 128
     for byte, direction in enumerate(directions):
         elevator = protocol.answer(AT_FLOOR_1, bytes((1, byte, *custom_speed)), 0).elevator
@@ -207,7 +207,7 @@ def test_button_is_down_for_the_duration_of_the_press() -> None:
     assert protocol.answer(pressed, ask, 200).replies[1] == 0
 
 
-def test_button_stays_down_until_the_longest_of_its_presses_ends() -> None:
+def test_button_stays_down_until_the_last_of_its_presses_ends() -> None:
     pressed, ask = AT_FLOOR_1, bytes((6, 0, 0, 0))
     for until_ms in (200, 300, 250):
         pressed = elevators.press(pressed, Button.UP, 0, until_ms)
@@ -438,7 +438,7 @@ def test_motor_stops_and_lamps_stay_lit_when_the_client_disconnects(building: Bu
     assert ("motor", 0) in operator.kinds(0)
 
 
-def test_every_motor_byte_is_executed_over_tcp(building: Building, operator: Operator) -> None:
+def test_every_direction_byte_is_executed_over_tcp(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         for byte in range(256):
             client.send((1, byte, 0, 0))
@@ -528,7 +528,7 @@ def test_server_wakes_when_an_incomplete_message_expires(stepped: Stepped, monke
 
 
 @pytest.mark.parametrize("is_paused", [True, False])
-def test_message_completed_while_reading_is_paused_is_kept(stepped: Stepped, is_paused: bool) -> None:
+def test_message_completed_while_the_server_does_not_read_is_kept(stepped: Stepped, is_paused: bool) -> None:
     stepped.send(bytes((7,)))
     operator = b'{"do": "deaf", "car": 0, "on": %s}'
     if is_paused:
@@ -556,7 +556,7 @@ def test_motor_keeps_running_after_a_disconnect_if_stop_on_disconnect_is_off() -
         assert operator.until(lambda state: not state["client"])["motor"] == "up"
 
 
-def test_elevators_are_independent(building: Building, operator: Operator) -> None:
+def test_command_or_press_affects_only_its_own_elevator(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as left, Client(building.ports[1]) as right:
         left.send((4, 1, 0, 0))
         operator.do("press", car=1, button="cab", floor=0, held=True)
@@ -615,9 +615,7 @@ def test_press_from_the_control_socket_lasts_the_requested_time(building: Buildi
     assert all((each["button"], each["floor"]) == ("up", 2) for each in events)
 
 
-def test_control_socket_switches_stop_button_obstruction_power_and_reading(
-    building: Building, operator: Operator
-) -> None:
+def test_stop_obstruct_power_and_deaf_requests_set_their_switches(building: Building, operator: Operator) -> None:
     for name, key in (("stop", "stop"), ("obstruct", "obstructed"), ("power", "power"), ("deaf", "deaf")):
         for on in (True, False):
             assert operator.do(name, car=1, on=on)["ok"]
@@ -672,9 +670,7 @@ def test_server_can_be_stopped_and_restarted_on_its_port(building: Building, ope
     assert [value for kind, value in operator.kinds(0) if kind == "server"] == [False, True]
 
 
-def test_server_with_reading_paused_keeps_the_connection_and_answers_later(
-    building: Building, operator: Operator
-) -> None:
+def test_paused_server_keeps_the_connection_and_answers_later(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         assert client.ask((7, 0, 0, 0))
         operator.do("deaf", car=0, on=True)
@@ -703,7 +699,7 @@ def test_events_are_numbered_in_order_of_time(building: Building, operator: Oper
     assert times == sorted(times)
 
 
-def test_operator_gets_only_the_events_since_the_given_number(building: Building, operator: Operator) -> None:
+def test_events_request_returns_the_events_from_the_given_number_on(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         client.send((4, 1, 0, 0), (4, 0, 0, 0), (10, 0, 0, 0))
         operator.until(lambda state: state["counts"]["bad_requests"])
@@ -772,7 +768,7 @@ BAD_LINES = [
         (b'{"do": "press", "car": 0, "floor": 1}', "required field missing @ press.button"),
     ],
 )
-def test_error_for_an_invalid_control_request_names_the_expected_value(line: bytes, error: str) -> None:
+def test_error_for_an_invalid_control_request_names_the_field_and_the_reason(line: bytes, error: str) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         assert json.loads(answer(building, line)) == {"error": error}
@@ -819,6 +815,8 @@ def test_overlong_control_line_disconnects_only_its_sender(control_port: int, op
     with Operator(control_port) as other:
         other.socket.sendall(b"x" * 200_000)
         assert json.loads(other.lines.readline()) == {"error": "the request is longer than 65536 bytes; disconnecting"}
+        with suppress(ConnectionResetError):  # The server closes the connection without reading the rest of the line.
+            assert other.lines.readline() == b""
     assert operator.request(b"x")["error"] == "the request is not valid JSON"
     with Operator(control_port) as other:
         other.do("stop", car=0, on=True)
@@ -878,7 +876,7 @@ def test_port_in_use_prints_one_line(building: Building, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_command_reports_readiness_and_exits_cleanly(number: signal.Signals) -> None:
+def test_sim_prints_its_ports_and_exits_with_status_0_after_a_signal(number: signal.Signals) -> None:
     program = "import sys; from elevator.cli.simulator import main; sys.exit(main(sys.argv[1:]))"
     options = ["--port", "0", "--CARS=2", "--numFloors", "9", "--at", "8", "--TRAVELtimepassingfloor_ms", "100"]
     with subprocess.Popen(

@@ -114,7 +114,7 @@ def test_card_is_lost_without_a_halt_if_its_first_reply_is_malformed() -> None:
     assert not line.client.halts
 
 
-def test_motor_is_halted_every_10_ms_until_a_late_reply_arrives(line: Line) -> None:
+def test_halt_is_repeated_every_10_ms_until_the_late_reply_arrives(line: Line) -> None:
     asked_at_ms = line.now_ms
     halts = list(line.wait(LATE_MS + 55))
     assert halts == [(asked_at_ms + LATE_MS + n * SWEEP_MS, HALT) for n in range(6)]

@@ -164,7 +164,7 @@ def run(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_command_prints_the_paths_of_its_cards(tmp_path: Path) -> None:
+def test_sim_prints_the_path_of_each_card(tmp_path: Path) -> None:
     with run("--cars", "2", "--card", str(tmp_path / "card-"), "--at", "3") as sim:
         assert sim.stdout is not None
         sim.stdout.readline()

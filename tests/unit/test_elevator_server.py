@@ -1,4 +1,4 @@
-"""The codec of the elevator server, with a simulated elevator, and the connection to it, over real sockets."""
+"""The elevator server's codec, tested with a simulated elevator, and the connection to it, over real sockets."""
 
 import errno
 import socket
@@ -194,7 +194,7 @@ def test_equal_replies_give_the_same_snapshot_object() -> None:
         connection.stop()
 
 
-def test_sweep_shares_a_wake_that_comes_a_little_earlier() -> None:
+def test_sweep_is_sent_up_to_a_fifth_early_if_the_process_is_awake() -> None:
     clock_ms = 0
     with building(2) as built:
         connection = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)

@@ -53,7 +53,7 @@ OFF = {0x40 + pin: pin for pin in (*range(26, 36), 37, 24)}
 
 
 @pytest.mark.parametrize(("reply", "inputs"), READS)
-def test_reply_is_decoded(reply: bytes, inputs: Inputs) -> None:
+def test_reply_to_a_sweep_is_decoded(reply: bytes, inputs: Inputs) -> None:
     assert io_card.snapshot(reply) == inputs
 
 

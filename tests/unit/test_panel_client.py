@@ -73,7 +73,7 @@ def test_stale_reply_is_dropped_and_the_next_sweep_may_be_sent(panel: Panel) -> 
 
 
 @pytest.mark.parametrize(("first_reply_ms", "receipt"), [(FRESH_MS, Receipt.STALE), (NEVER_MS, Receipt.ANSWERED)])
-def test_first_reply_of_a_connection_may_take_longer(first_reply_ms: int, receipt: Receipt) -> None:
+def test_first_reply_of_a_connection_has_its_own_time_limit(first_reply_ms: int, receipt: Receipt) -> None:
     panel = Panel(first_reply_ms)
     reply = panel.execute(panel.client.ask(0))
     assert panel.client.receive(reply, FRESH_MS) is receipt

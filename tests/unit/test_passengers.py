@@ -72,7 +72,7 @@ HERE = [car(3), car(1, door=True)]
     ("profile", "incoming", "outgoing"),
     [("up", 0.85, 0.05), ("down", 0.05, 0.85), ("inter", 0.0, 0.0), ("lunch", 0.4, 0.4)],
 )
-def test_profile_sets_the_shares_of_trips(profile: str, incoming: float, outgoing: float) -> None:
+def test_profile_sets_the_shares_of_incoming_and_outgoing_trips(profile: str, incoming: float, outgoing: float) -> None:
     floors = 8
     flow = PassengerFlow(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
     trips = [trip for number in range(4000) if (trip := passengers.draw(flow, number, 0))]
@@ -171,14 +171,14 @@ def test_crowd_wakes_at_the_time_of_its_next_action() -> None:
     assert passengers.wake_at_ms(boarding) == 1600 + BOARDING_MS
 
 
-def test_longest_wait_includes_waiting_passengers() -> None:
+def test_longest_wait_includes_passengers_who_still_wait() -> None:
     crowd, _ = passengers.step(one(), AWAY, 1000)
     assert passengers.tally(crowd, 31_000) == passengers.Tally(0, 1, 0.0, 30_000)
     done = evolve(crowd, present=(), totals=Totals(1, 1, 3000, 3000))
     assert passengers.tally(done, 31_000) == passengers.Tally(1, 0, 3000.0, 3000)
 
 
-def test_statistics_include_passengers_who_are_no_longer_stored() -> None:
+def test_statistics_include_waits_that_are_no_longer_stored_individually() -> None:
     crowd = passengers.crowd(evolve(FLOW, per_minute=600))
     waits: dict[int, int] = {}
     for now_ms in range(0, 100_000, 50):

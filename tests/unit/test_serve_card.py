@@ -43,14 +43,13 @@ def test_motor_command_may_contain_a_speed() -> None:
 @pytest.mark.parametrize(
     ("byte", "motor"), [(0, Motor.STOP), (1, Motor.UP), (127, Motor.UP), (128, Motor.DOWN), (255, Motor.DOWN)]
 )
-def test_every_direction_byte_is_accepted(byte: int, motor: Motor) -> None:
-    """The direction byte is signed, as in the lab's server."""
+def test_direction_byte_is_signed_as_in_the_labs_server(byte: int, motor: Motor) -> None:
     assert apply(Wanted(speed=50), bytes((1, byte, 0, 0)), 50) == Wanted(Outputs(motor, lamps=Buttons()), 50)
     assert apply(Wanted(speed=50), bytes((1, byte, 9, 7)), 50).speed == 7, "any value except 0 announces a speed"
 
 
 @pytest.mark.parametrize("rest", [(3, 0, 1), (0, 9, 1), (0, 3, 1), (1, 0, 1), (255, 255, 255), (7, 0, 0)])
-def test_messages_for_lamps_and_floors_that_do_not_exist_are_ignored(rest: tuple[int, int, int]) -> None:
+def test_lamps_that_do_not_exist_are_ignored_and_every_read_is_answered(rest: tuple[int, int, int]) -> None:
     for operation in range(256):
         message = bytes((operation, *rest))
         assert apply(Wanted(), message, 50).outputs.lamps == Buttons()

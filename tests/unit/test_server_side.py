@@ -96,7 +96,7 @@ def test_pieces_that_arrive_together_form_one_stream(data: bytes, cuts: list[int
     assert read(*pieces) == data[: len(data) - len(data) % MESSAGE_BYTES]
 
 
-def test_motor_byte_is_signed() -> None:
+def test_direction_byte_of_a_motor_message_is_signed() -> None:
     assert [motor_direction(byte) for byte in (0, 1, 2, 127, 128, 254, 255)] == [
         Motor.STOP,
         *[Motor.UP] * 3,

@@ -204,7 +204,7 @@ def test_visitor_receives_the_scene_and_then_only_changes(site: Site) -> None:
         assert next_scene(again) == site.scene
 
 
-def test_messages_are_handled_and_answered(site: Site) -> None:
+def test_message_is_passed_to_the_handler_and_its_reply_is_sent_back(site: Site) -> None:
     with site.visit() as visitor:
         visitor.send('{"do": "this"}')
         while receive(visitor) != {"ok": True}:
