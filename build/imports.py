@@ -30,8 +30,8 @@ BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "impor
 class Import(NamedTuple):
     name: str
     is_executed: bool
-    """True if loading the importing module, or a function of our package, executes this import and the failure is not
-    handled."""
+    """True if loading the importing module, or calling a function of our package, executes this import, and no handler
+    catches its failure."""
 
 
 class Bundle:
@@ -66,7 +66,7 @@ class Bundle:
     def _walk(self, body: Sequence[ast.stmt], package: list[str], own: bool, *, executed: bool) -> Iterator[Import]:
         """Yield the imports in *body*, which belongs to a module in *package*. *own* is true for our package.
 
-        *executed* is true if loading the module, or a function of our package, executes *body*.
+        *executed* is true if loading the module, or calling a function of our package, executes *body*.
         """
         for statement in body:
             match statement:

@@ -74,7 +74,7 @@ class SimulatorClient:
         return {Call(car, button, floor) for car, button, floors in lamps for floor in floors}
 
     def opened(self) -> set[int]:
-        """Return the cars whose door was ever open."""
+        """Return the cars whose door has opened."""
         return {event["car"] for event in self.ask("events", since=0)["events"] if event["kind"] == "door"}
 
 
@@ -255,7 +255,7 @@ def try_simulations(programs: Programs) -> None:
 
 
 def free_ports() -> tuple[int, int]:
-    """Return the first of four consecutive free TCP ports, and a free UDP port. None is an ephemeral port."""
+    """Return the first of four consecutive free TCP ports, and a free UDP port. None of them is ephemeral."""
     while True:
         first = random.randrange(15_000, 30_000)
         if all(is_free(socket.SOCK_STREAM, first + k) for k in range(4)) and is_free(socket.SOCK_DGRAM, first):

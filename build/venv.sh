@@ -2,7 +2,7 @@
 # Install the packages in build/$1.lock and the project itself (editable) in .cache/venv, unless they are there already.
 #
 # - .cache/venv/origin names this folder and the version of Python. If either changes, a new environment is made.
-# - The file is missing during an installation. So after an interruption, the next run makes a new environment.
+# - That file is missing during an installation. So after an interruption, the next run makes a new environment.
 # - .cache/venv/$1.stamp is a checksum of the lock file, pyproject.toml and the C sources that were installed last.
 set -eu
 cd "$(dirname "$0")/.."
