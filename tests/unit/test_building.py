@@ -101,7 +101,7 @@ def test_direction_byte_of_a_motor_command_is_signed(custom_speed: tuple[int, in
 
 
 @pytest.mark.parametrize("message", [(2, 2, 1), (4,), (5,)])
-def test_any_lamp_value_except_0_turns_the_lamp_on(message: tuple[int, ...]) -> None:
+def test_any_value_except_0_lights_a_lamp_or_opens_the_door(message: tuple[int, ...]) -> None:
     on = protocol.answer(AT_FLOOR_1, bytes((*message, 1)).ljust(4, b"\0"), 0).elevator
     assert on != AT_FLOOR_1
     for value in range(1, 256):
@@ -580,7 +580,7 @@ def test_slow_client_receives_every_reply(building: Building) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=8))
-def test_random_bytes_do_not_break_the_server(chunks: list[bytes]) -> None:
+def test_server_answers_exactly_the_reads_among_random_bytes(chunks: list[bytes]) -> None:
     with running(open_building([AT_FLOOR_1.shaft])) as building, Client(building.ports[0]) as client:
         for chunk in chunks:
             client.socket.sendall(chunk)
@@ -869,7 +869,9 @@ def test_bad_arguments_print_one_line_and_exit_with_status_2(
     assert output.err.startswith("elevator sim: ")
 
 
-def test_port_in_use_prints_one_line(building: Building, capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_in_use_prints_one_line_and_exits_with_status_2(
+    building: Building, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--port", str(building.ports[0])]) == 2
     output = capsys.readouterr()
     assert output.err == f"elevator sim: cannot listen on 127.0.0.1 port {building.ports[0]}: Address already in use\n"

@@ -73,7 +73,7 @@ def test_writes_set_all_outputs(motor: Motor, floor: int) -> None:
         assert elevators.misbehaviour(elevator.counts) == elevator.counts.bad_requests == 0
 
 
-def test_every_byte_value_is_accepted() -> None:
+def test_every_byte_value_gets_at_most_one_reply_byte() -> None:
     card, elevator = Card(), at(1)
     for byte in (*range(256), *reversed(range(256))):
         card, elevator, reply = apply_byte(card, elevator, byte, 0)

@@ -282,7 +282,7 @@ def first_inputs(port: CardPort, device: OtherDevice) -> Inputs:
     raise AssertionError("the card was never found")
 
 
-def test_card_that_misses_the_first_requests_is_found() -> None:
+def test_card_whose_first_replies_are_garbage_is_found() -> None:
     def late(request: bytes, asked: int) -> bytes:
         if asked <= 3:
             return b"\x00"

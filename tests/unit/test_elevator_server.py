@@ -102,7 +102,7 @@ def test_changes_bring_a_panel_to_the_wanted_outputs(first: Outputs, second: Out
 
 
 @given(every_outputs)
-def test_all_outputs_are_written_to_an_unknown_panel(outputs: Outputs) -> None:
+def test_all_outputs_are_written_to_a_panel_in_an_unknown_state(outputs: Outputs) -> None:
     everything = changes(None, outputs, FLOORS)
     assert sorted(everything[::4]) == sorted([1, 3, 4, 5] + [2] * len(list(panel_buttons(FLOORS))))
 

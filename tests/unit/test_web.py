@@ -275,7 +275,7 @@ def test_silent_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=30)
 @given(st.lists(st.binary(max_size=200), max_size=5), st.booleans())
-def test_random_bytes_do_not_break_the_server(chunks: list[bytes], after_handshake: bool) -> None:
+def test_random_bytes_from_a_client_do_not_disturb_a_visitor(chunks: list[bytes], after_handshake: bool) -> None:
     with open_site() as site, site.visit() as visitor, socket.create_connection(("127.0.0.1", site.port)) as client:
         ask = [f"Host: {site.host}", f"Origin: http://{site.host}", "Upgrade: websocket", "Connection: Upgrade"]
         ask += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng=="]
