@@ -138,7 +138,14 @@ def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
     try:
         return name, _converter.structure(request, known[name])
     except (BaseValidationError, OverflowError) as error:
-        raise Refused("; ".join(transform_error(error, path=name, format_exception=_describe))) from None
+        problems = transform_error(error, path=name, format_exception=_describe)
+        raise Refused("; ".join(map(_with_field_first, problems))) from None
+
+
+def _with_field_first(problem: str) -> str:
+    """Turn "problem @ field", as cattrs writes it, into "field: problem"."""
+    what, _, field = problem.rpartition(" @ ")
+    return f"{field}: {what}"
 
 
 def _describe(error: BaseException, wanted: type | None) -> str:

@@ -762,10 +762,11 @@ BAD_LINES = [
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        (b'{"do": "stop", "car": "0", "on": 1}', "must be a whole number @ stop.car; must be true or false @ stop.on"),
-        (b'{"do": "put", "car": 0, "floor": NaN}', "must be a finite number @ put.floor"),
-        (b'{"do": "press", "car": 0, "button": "x", "floor": 1}', "must be one of: up, down, cab @ press.button"),
-        (b'{"do": "press", "car": 0, "floor": 1}', "required field missing @ press.button"),
+        (b'{"do": "stop", "car": "0", "on": 1}', "stop.car: must be a whole number; stop.on: must be true or false"),
+        (b'{"do": "put", "car": 0, "floor": NaN}', "put.floor: must be a finite number"),
+        (b'{"do": "press", "car": 0, "button": "x", "floor": 1}', "press.button: must be one of: up, down, cab"),
+        (b'{"do": "press", "car": 0, "floor": 1}', "press.button: required field missing"),
+        (b'{"do": "state", "colour": "red"}', "state: extra fields found (colour)"),
     ],
 )
 def test_error_for_an_invalid_control_request_names_the_field_and_the_reason(line: bytes, error: str) -> None:
