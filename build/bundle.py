@@ -57,7 +57,7 @@ BYTECODE = "attr attrs cattrs rich serial typing_extensions websockets"
 program nor a simulation faster."""
 
 LEVEL = "-O1"
-"""The optimisation of the C compiler. The default -O3 doubles the build time, and the program is at most 5 % faster."""
+"""The C compiler's optimisation level. The default, -O3, would double the build time for at most 5 % more speed."""
 
 LEFT_OUT = {
     "features of rich that the program does not use": "pygments markdown_it rich.markdown rich.syntax"

@@ -27,7 +27,7 @@ STARTS_AT_ONCE = 4
 CACHE = "cache"
 
 Tree = dict[str, tuple[int, bytes]]
-"""The mode and the content of each relative path. The content of a link is its target. Folders have no content."""
+"""The mode and content of each path in a folder. The content of a link is its target; only files and links have any."""
 
 
 def read_tree(folder: Path) -> Tree:

@@ -3,7 +3,7 @@
 The search starts at our package and at CODECS, and follows all imports. It reports imports of modules that the bundle
 lacks, except for imports
 
-- in functions of libraries (but not in those of our package, because some command calls each of them),
+- in functions of libraries; those in functions of our package count, because some command calls each function,
 - in a `try` that handles the failure, and
 - in branches that this Python does not take.
 
@@ -35,7 +35,7 @@ class Import(NamedTuple):
 
 
 class Bundle:
-    """The modules of a bundle. *sources* maps each Python module to its file; *others* are the other modules."""
+    """The modules of a bundle. *sources* maps each Python module to its file; *others* have no Python source."""
 
     def __init__(self, sources: Mapping[str, Path], others: set[str]) -> None:
         self._sources = sources

@@ -6,8 +6,8 @@
 `elevator exam` examines three nodes while half of all packets are lost. Two more nodes share a key and have simulated
 I/O cards on pseudo-terminals. One drives its card directly, the other through `elevator serve-card`. The test presses
 buttons on their panels. The lamps of all calls must light, both doors must open, and the lamps must go out. At the end,
-the test sends SIGTERM. All programs and their processes must exit within END_S, with status 0. Finally, the test fails
-if it has not run every command that `--help` lists.
+the test sends SIGTERM to all programs. They and their processes must exit within END_S, with status 0. Finally, the
+test fails if it has not run every command that `--help` lists.
 """
 
 import json
@@ -177,7 +177,7 @@ class Programs:
     def end(self) -> float:
         """End all programs with SIGTERM; return the duration in seconds.
 
-        Raise Failed if one exits with a status other than 0, leaves a process running or takes longer than END_S.
+        Raise Failed if one exits early or with a status other than 0, leaves a process behind or exceeds END_S.
         """
         began = time.monotonic()
         for name, process in self.running.items():

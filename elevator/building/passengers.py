@@ -55,7 +55,7 @@ ENTRANCE_SHARES = {
     Profile.INTER: (0.0, 0.0),
     Profile.LUNCH: (0.4, 0.4),
 }
-"""For each profile, the shares of trips from floor 0 and to floor 0. Other trips connect two random floors."""
+"""For each profile, the share of trips from floor 0, and of trips to floor 0. Other trips connect two random floors."""
 
 
 class Trip(NamedTuple):
@@ -202,7 +202,7 @@ def wake_at_ms(crowd: Crowd) -> int | None:
 
 
 def step(crowd: Crowd, elevators: Sequence[SimulatedElevator], now_ms: int) -> tuple[Crowd, tuple[PanelPress, ...]]:
-    """Let all passengers react to *elevators*, settled at *now_ms*; return the new crowd and the button presses."""
+    """Let all passengers react at *now_ms* to the states of *elevators*. Return the new crowd and the presses."""
     present: list[Passenger] = []
     presses: list[PanelPress] = []
     totals = crowd.totals

@@ -11,7 +11,7 @@ from elevator.core.model import Motor
 
 @st.composite
 def shafts(draw: st.DrawFn) -> Shaft:
-    """Draw a shaft so small that a car reaches any edge in a few steps. The car may be out of bounds."""
+    """Draw a shaft so small that a car passes through all of it within 80 ms. The car may be out of bounds."""
     shaft = Shaft(
         floors=draw(st.integers(2, 4)),
         travel_ms=draw(st.integers(1, 9)),
