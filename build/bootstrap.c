@@ -9,7 +9,7 @@
  *   running programs load libraries and start processes later.
  * - The holder of a lock unpacks or repairs, and the others wait. After LOCK_MS they continue without the lock, because
  *   the holder may hang. Concurrent repairs are safe: they replace good files with good files.
- * - A home can be full, read-only or mounted noexec. So the bases are tried in turn until the program runs from one of
+ * - A home directory can be full, read-only or noexec. So the bases are tried in turn until the program runs from one of
  *   them. A folder is skipped if it belongs to another user or if others may write to it.
  * - The program replaces this process (exec). So signals, exit status and process list concern the program itself.
  * - The environment variable ELEVATOR_FILE gives the program the resolved path of this file. Users put configuration

@@ -25,7 +25,8 @@ from elevator.hardware.panel_outputs import outputs_after
 SWEEP_MS = 10
 FRESH_MS = 500
 TIMEOUT_MS = 1000
-"""After its first reply, a panel counts as lost if it does not answer a sweep for this long."""
+"""A panel counts as lost if it does not answer a sweep for this long. Only the first reply on a TCP connection may take
+longer (elevator_server.py)."""
 RETRY_MS = 100
 BACKLOG_MAX = 1 << 16
 """A panel counts as lost if more bytes than this wait to be sent to it."""
