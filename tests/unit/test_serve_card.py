@@ -177,7 +177,7 @@ def test_read_after_a_stop_command_waits_until_the_motor_has_stopped(served: Ser
         assert served.ask(client, b"", 4) == bytes((9, 0, 0, 0))
 
 
-def test_motor_stops_when_the_client_disconnects_and_the_next_client_is_served(served: Served) -> None:
+def test_motor_stops_and_the_next_client_is_served_when_a_client_disconnects(served: Served) -> None:
     with served.connect() as first, served.connect() as second:
         first.sendall(bytes((1, 1, 0, 0, 2, 2, 0, 1)))
         served.wait(lambda: served.elevator.shaft.motor is Motor.UP and served.elevator.lamps.cab == 1)
