@@ -244,7 +244,7 @@ def try_simulations(programs: Programs) -> None:
     expect("relative to reference" in table, f"bench printed {table}")
     (cell,) = json.loads(programs.run("bench", "dispatch", *small, "--json"))["cells"]
     step(f"bench: a mean wait of {cell['own']['wait_s']:.1f} s in cell {cell['config']}")
-    down_peak = json.loads(programs.run("bench", "crites-barto", "--seeds", 1, "--json"))["traffics"]["down only"]
+    down_peak = json.loads(programs.run("bench", "crites-barto", "--seeds", 1, "--json"))["mixes"]["down only"]
     step(f"bench: a mean wait of {down_peak['measured']['plan']['wait_s']:.1f} s in a down-peak hour")
     soaked = programs.run("soak", "--seeds", "1..2").splitlines()[-1]
     expect(soaked == "2 passed, 0 failed", f"soak printed {soaked}")

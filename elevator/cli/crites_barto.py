@@ -6,17 +6,17 @@ Four cars for up to 20 people serve ten floors during the down-peak hour of an o
 
  1. A car passes a floor in 1.45 s. A stop takes 7.19 s longer: the car brakes, opens and closes its door, and
     accelerates. A turn takes 1 s more. The paper does not say whether the 7.19 s include half a floor of braking and
-    half a floor of accelerating. Here they do not: the mean wait of LQF in the traffic "down only" is then 3.5 % less
-    than published; otherwise it would be 13 % less. The door opens as fast as it closes.
+    half a floor of accelerating. Here they do not, because the mean wait of LQF in the mix "down only" is then closer
+    to the published one: 3.5 % less instead of 13 % less. The door opens as fast as it closes.
  2. Passengers enter and leave one after another. Each needs a random time, from an Erlang distribution of order 20 with
     a mean of 1 s, truncated to the range from 0.6 to 6 s. A wait ends when the passenger has entered.
  3. Passengers arrive as a Poisson process. For each five minutes of the hour, DOWN_PEAK gives the mean number of people
-    at each upper floor who go down to the lobby. In the mixed traffics, people also go up from the lobby to random
-    floors, and between upper floors. The paper gives 0 to 10 % for the latter, relative to those who go to the lobby;
-    here, 5 %.
- 4. LQF, longest queue first, sends a car that moves up to the queue that has waited longest. Cars that move down take
-    all other calls on their way (native/bench_rules.c). Like a real controller, it knows how long a button has been
-    lit, but not how many people wait.
+    at each upper floor who go down to the lobby. In the other two traffic mixes (MIXES), people also go up from the
+    lobby to random floors, and between upper floors. The paper gives 0 to 10 % for the latter, relative to those who go
+    down to the lobby; here it is 5 %.
+ 4. LQF, longest queue first, sends each car that is empty or moves up to one of the queues that have waited longest. A
+    car also takes a call that it encounters in its direction, unless another car is sent to it (native/bench_rules.c).
+    Like a real controller, LQF knows how long a button has been lit, but not how many people wait.
  5. Each seed gives one hour, which begins with all cars at the lobby and nothing learned. The algorithms know the
     nominal time of a stop. Only `plan` parks cars.
 """
@@ -44,31 +44,33 @@ TRANSFER_MS, TRANSFER_LEAST_MS, TRANSFER_MOST_MS, ERLANG_ORDER = 1000, 600, 6000
 TIMES = Times(PASS_MS, PASS_MS, PASS_MS, TURN_MS, DOOR_MS, DOOR_MS, STOP_MS + TRANSFER_MS)
 DOWN_PEAK = (1, 2, 4, 4, 18, 12, 8, 7, 18, 5, 3, 2)
 INTERVAL_MS = 300_000
-TRAFFICS = {"down only": (0.0, 0.0), "+2 up": (2.0, 0.05), "+4 up": (4.0, 0.05)}
-"""For each traffic, how many people per minute go up from the lobby, and how many travel between upper floors for each
-one who goes down to the lobby."""
+MIXES = {"down only": (0.0, 0.0), "+2 up": (2.0, 0.05), "+4 up": (4.0, 0.05)}
+"""For each traffic mix, how many people per minute go up from the lobby, and how many travel between upper floors for
+each one who goes down to the lobby."""
 YARDSTICK = "lqf"
 ALGORITHMS = ("plan", YARDSTICK, "nearest", "eta", "reference")
 
 COLUMNS = """\
 algorithms:
   plan            this project's algorithm, the only one here that parks idle cars
-  lqf             longest queue first, the yardstick: a car that moves up goes to the queue that has waited longest
+  lqf             longest queue first, the yardstick: cars that are empty or move up go to the queues that have waited
+                  longest
   nearest, eta, reference  the baselines of `bench dispatch`
   LQF, FIM, ESA, RLd       results that Crites and Barto (1998) published for their own simulator. RLd is their
                            reinforcement learning.
 
 columns:
+  mix             traffic: passengers who only go down to the lobby, or also 2 or 4 per minute who go up from it
   wait s, wait2   mean waiting time; mean squared waiting time, in seconds squared
   system s        mean time from arrival until the passenger leaves the car
   >60 s           percentage of passengers who wait longer than 60 s
-  ratios, +-      relative to lqf with the same passengers: geometric mean over the hours, and half of its 95 %
-                  interval. For published results, relative to the published LQF
+  ratios, +-      relative to lqf with the same passengers: geometric mean over the hours, and half the width of its
+                  95 % interval. Published results are relative to the published LQF.
 """
 
 
 class Score(NamedTuple):
-    """Means in seconds and in seconds squared, and the percentage of waits that are longer than a minute."""
+    """The mean wait, the mean squared wait, the mean time in the system, and the percentage of waits over a minute."""
 
     wait_s: float
     squared_wait_s2: float
@@ -102,8 +104,8 @@ PUBLISHED = {
 class AlgorithmResult(NamedTuple):
     """The results of one algorithm, simulated here or published.
 
-    The ratios divide its mean wait and mean squared wait by those of LQF. For simulated results, LQF gets the same
-    passengers; for published results, it is the published LQF.
+    The ratios are its mean wait and its mean squared wait, divided by those of LQF: simulated with the same passengers,
+    or published.
     """
 
     score: Score
@@ -121,7 +123,7 @@ def transfer_ms(numbers: Iterator[float]) -> int:
 
 
 def down_peak(seed: int, up_per_minute: float, between: float) -> "array[int]":
-    """Draw the passengers of one hour, as an array for `run`. *up_per_minute* and *between* are as in TRAFFICS."""
+    """Draw the passengers of one hour, as an array for `run`. *up_per_minute* and *between* are as in MIXES."""
     numbers, rows = uniform(seed), array("q")
     for interval, people in enumerate(DOWN_PEAK):
         down, up = people * (FLOORS - 1) / INTERVAL_MS, up_per_minute / 60_000
@@ -150,9 +152,9 @@ def score(waits_ms: Sequence[int], journeys_ms: Sequence[int]) -> Score:
 
 
 def measure(seeds: Sequence[int], park: str, up_per_minute: float, between: float) -> dict[str, AlgorithmResult]:
-    """Simulate one hour per seed with each algorithm, always with the same passengers.
+    """Simulate one hour per seed with each algorithm. All algorithms get the same passengers.
 
-    Return the results by algorithm.
+    Return the results by algorithm. Only `plan` uses *park*.
     """
     hours = [down_peak(seed, up_per_minute, between) for seed in seeds]
     scores: dict[str, list[Score]] = {}
@@ -172,23 +174,23 @@ def measure(seeds: Sequence[int], park: str, up_per_minute: float, between: floa
 
 
 HEAD = (
-    f"{'traffic':<11}{'algorithm':<11}{'wait s':>8}{'wait2':>8}{'system s':>10}{'>60 s':>8}"
+    f"{'mix':<11}{'algorithm':<11}{'wait s':>8}{'wait2':>8}{'system s':>10}{'>60 s':>8}"
     f"{'ratio':>10}{'+-':>7}{'wait2 ratio':>13}{'+-':>7}"
 )
 
 
-def line(traffic: str, name: str, row: Score, wait_ratio: Ratio, squared_wait_ratio: Ratio) -> str:
-    """Return the line of the table for the algorithm *name* in *traffic*."""
+def line(mix: str, name: str, row: Score, wait_ratio: Ratio, squared_wait_ratio: Ratio) -> str:
+    """Return the line of the table for the algorithm *name* in the traffic mix *mix*."""
     return (
-        f"{traffic:<11}{name:<11}{row.wait_s:>8.1f}{row.squared_wait_s2:>8.0f}{row.system_s:>10.1f}"
+        f"{mix:<11}{name:<11}{row.wait_s:>8.1f}{row.squared_wait_s2:>8.0f}{row.system_s:>10.1f}"
         f"{row.above_60_s_percent:>8.2f}{wait_ratio.value:>10.3f}{wait_ratio.margin:>7}"
         f"{squared_wait_ratio.value:>13.3f}{squared_wait_ratio.margin:>7}"
     )
 
 
-def published(traffic: str) -> dict[str, AlgorithmResult]:
+def published(mix: str) -> dict[str, AlgorithmResult]:
     """Return the published results, with their ratios to the published LQF."""
-    rows = PUBLISHED[traffic]
+    rows = PUBLISHED[mix]
 
     def ratio(row: Score, field: int) -> Ratio:
         return Ratio(row[field] / rows["LQF"][field], math.nan, math.nan)
@@ -228,12 +230,12 @@ def main(argv: list[str]) -> int:
     if not arguments.json:
         print(f"parking {arguments.park}, seeds {seeds[0]}..{seeds[-1]}\n{HEAD}", flush=True)
     found = {}
-    for traffic, (up_per_minute, between) in TRAFFICS.items():
+    for mix, (up_per_minute, between) in MIXES.items():
         measured = measure(seeds, arguments.park, up_per_minute, between)
-        found[traffic] = {"measured": as_json(measured), "published": as_json(published(traffic))}
+        found[mix] = {"measured": as_json(measured), "published": as_json(published(mix))}
         if not arguments.json:
-            rows = [line(traffic, name, *each) for name, each in {**measured, **published(traffic)}.items()]
+            rows = [line(mix, name, *each) for name, each in {**measured, **published(mix)}.items()]
             print("\n".join(rows), flush=True)
     if arguments.json:
-        print(json.dumps({"park": arguments.park, "seeds": [*seeds], "traffics": found}, indent=1))
+        print(json.dumps({"park": arguments.park, "seeds": [*seeds], "mixes": found}, indent=1))
     return 0

@@ -1,4 +1,4 @@
-"""`elevator bench dispatch`: compares waiting times with those under simpler algorithms, the *baselines*.
+"""`elevator bench dispatch`: compares an algorithm that assigns hall calls with simpler ones, the *baselines*.
 
  1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. Load 1 is the highest
     arrival rate that the cars could handle if each carried one passenger at a time, including the empty trip to the
@@ -8,7 +8,8 @@
  3. C code (native/bench.h) simulates cars, doors and passengers, and calls the assigners that the nodes use. All cars
     start at floor 0. The baselines are the reference algorithm and two textbook rules (native/bench_rules.c). Each
     baseline gets the same passengers twice: without parking (*plain*), and with the same parking (*equal*).
- 4. With --loss, each node has its own view of the group. Nodes broadcast every 100 ms, with the given packet loss.
+ 4. With --loss, each node has its own view of the group. Nodes broadcast their states every 100 ms, and each receiver
+    misses the given percentage of the broadcasts. Without --loss, all nodes share one view.
 
 The waiting time is from a passenger's arrival until the passenger enters a car. The journey time is from arrival until
 the passenger leaves the car.
@@ -53,22 +54,23 @@ COLUMNS = """\
 algorithms:
   plan       this project's algorithm
   reference  the algorithm of the course's hall_request_assigner
-  eta        minimises the sum of the estimated times of arrival at all calls, one call after another
-  nearest    a call goes to the nearest car that is idle or approaches; moving in the call's direction saves one floor
+  eta        assigns one call after another, each so that the sum of the estimated arrival times grows least
+  nearest    a call goes to the nearest car that is idle or approaches. A car that approaches in the other direction
+             counts as one floor farther away.
   lqf        longest queue first, the yardstick of `bench crites-barto`
 All of them assign all calls again at every event.
 
 columns:
-  own, plain, equal  this algorithm; the baseline without parking; the baseline with the parking of this algorithm
+  own, plain, equal  the algorithm of --assigner; the baseline without parking; the baseline with the same parking
   wait s     mean waiting time in seconds
-  ratio      this algorithm's mean waiting time divided by the baseline's, as a geometric mean over the seeds. +- is
-             half of the 95 % interval of the ratio to `equal`; it needs two seeds.
+  ratio      mean waiting time of the algorithm divided by that of the baseline: the geometric mean over the seeds.
+             +- is half the width of the 95 % interval of the ratio to `equal`; it needs at least two seeds.
   p95        the same for the 95th percentile of the waiting time. In both, a time below 0.1 s counts as 0.1 s.
   journey    ratio of the mean journey times, from arrival until the passenger leaves the car
   floors     floors that all cars together travel, per passenger
   starts     motor starts per passenger. A reversal between two stops is a start.
-  reassigned, turns  per hundred passengers: calls that move to another car; cars that turn or stop because of that
-  us, max us         processor time of one assignment: mean and maximum
+  reassigned, turns  per hundred passengers: calls that go to another car than before; cars that therefore turn or stop
+  us, max us         time to compute one assignment, in microseconds: mean and maximum
 """
 
 
@@ -189,14 +191,14 @@ def main(argv: list[str]) -> int:
     """Run `elevator bench dispatch`; return the exit status."""
     parser = Arguments(
         prog="elevator bench dispatch",
-        description="Compare passengers' waiting times with those under simpler algorithms.",
+        description="Compare the waiting times of passengers under different algorithms that assign hall calls.",
         epilog=COLUMNS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "what",
         choices=["dispatch"],
-        help="which benchmark: dispatch is described here, the other one by `elevator bench crites-barto --help`",
+        help="the benchmark. For the other one, see `elevator bench crites-barto --help`",
     )
     parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed; default: random")
     parser.add_argument("--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of seeds; default: 2")

@@ -9,11 +9,11 @@ from elevator.cli.wording import counted
 
 
 class Results(NamedTuple):
-    """Statistics of one assigner in one cell, over all seeds.
+    """Statistics of one algorithm in one cell, over all seeds.
 
     `waits_s` and `p95s_s` hold a value for each seed. `floors_moved`, `starts`, `reassigned` and `turns` are per
-    passenger. `unclaimed` and `claimed_twice` are fractions of the lit hall calls, sampled at each broadcast. They are
-    0 if all nodes share one view.
+    passenger. `decision_us` is the mean time to compute an assignment. `unclaimed` and `claimed_twice` are fractions
+    of the lit hall calls, sampled at each broadcast. They are 0 if all nodes share one view.
     """
 
     wait_s: float
@@ -68,7 +68,7 @@ def percentile_95(ascending: Sequence[float]) -> float:
 
 
 class Ratio(NamedTuple):
-    """A ratio that was measured with several seeds: the geometric mean, and a 95 % interval around it.
+    """A ratio measured with one or more seeds: the geometric mean over the seeds, and a 95 % interval around it.
 
     With a single seed the interval is unknown; `low` and `high` are then NaN.
     """
@@ -86,13 +86,13 @@ class Ratio(NamedTuple):
 LEAST_S = 0.1
 """Shorter times count as this long, because the ratio of two tiny times means nothing."""
 STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""The 97.5th percentile of Student's distribution with 1, 2, ... degrees of freedom."""
+"""The 97.5th percentile of Student's t-distribution with 1, 2, ... degrees of freedom."""
 
 
 def student_95(freedom: int) -> float:
     """Return Student's t for a two-sided 95 % interval with *freedom* degrees of freedom.
 
-    The value is from the table, or from the first terms of the series in 1/*freedom*.
+    The value is from the table. Beyond its end, it is computed from the first terms of a series in 1/*freedom*.
     """
     if freedom <= len(STUDENT_95):
         return STUDENT_95[freedom - 1]
@@ -110,9 +110,10 @@ def ratio_of(logs: Sequence[float]) -> Ratio:
 
 
 def logs_of(found: Sequence[Cell], what: str, base: str) -> list[float]:
-    """Return, for each seed, the logarithm of the algorithm's *what* divided by that of the baseline.
+    """Return a value for each seed: the logarithm of the algorithm's *what* divided by the baseline's.
 
-    Each value is a mean over all cells. *what* is "waits_s" or "p95s_s"; *base* is "plain" or "equal".
+    If *found* has several cells, the value is the mean over them. *what* is "waits_s" or "p95s_s"; *base* is "plain" or
+    "equal".
     """
     rows = [
         [
@@ -129,7 +130,7 @@ def ratio(found: Sequence[Cell], what: str, base: str) -> Ratio:
 
 
 def total_ratio(found: Sequence[Cell], what: str, base: str) -> float:
-    """Return the geometric mean over all cells of the algorithm's *what* divided by that of the baseline *base*."""
+    """Return the algorithm's *what* divided by that of the baseline *base*, as a geometric mean over the cells."""
     return math.exp(mean([math.log(getattr(cell.run, what) / getattr(getattr(cell, base), what)) for cell in found]))
 
 
@@ -138,7 +139,7 @@ GROUPS = (
     f"{'turns':^14}"
 )
 HEAD = (
-    f"{GROUPS.rstrip()}\n{'building':<9}{'traffic':<8}{'load':<8}{'baseline':<11}"
+    f"{GROUPS.rstrip()}\n{'building':<9}{'profile':<8}{'load':<8}{'baseline':<11}"
     f"{'own':>7}{'plain':>7}{'equal':>7}{'plain':>7}{'equal':>7}{'+-':>7}{'plain':>7}{'equal':>7}{'+-':>7}"
     f"{'plain':>7}{'equal':>7}{'own':>7}{'plain':>7}{'equal':>7}{'own':>7}{'plain':>7}{'equal':>7}"
     f"{'own':>7}{'equal':>7}{'own':>7}{'equal':>7}{'us':>7}{'max us':>8}"
@@ -178,9 +179,10 @@ def line(cell: Cell) -> str:
 
 
 def summary(found: Sequence[Cell], loss: int) -> str:
-    """Return the lines below the table: for each baseline the means over all cells, and the worst cells.
+    """Return the lines below the table: for each baseline, the means over all cells, and the worst cells.
 
-    *loss* is that of `Setting`. If it is negative, unclaimed calls and calls claimed twice were not measured.
+    *loss* is that of `Setting`. If it is negative, unclaimed calls and calls claimed twice were not measured, so the
+    lines about them are left out.
     """
     lines = [""]
     for baseline in dict.fromkeys(cell.baseline for cell in found):
@@ -212,7 +214,8 @@ def summary_of(found: Sequence[Cell], baseline: str) -> list[str]:
     for what, words in (("waits_s", "waiting time"), ("p95s_s", "95th percentile")):
         above = [name(cell) for cell in found if ratio([cell], what, "equal").low > 1]
         lines.append(
-            f"cells whose {words} is longer than the baseline's with equal parking (95 %): {', '.join(above) or 'none'}"
+            f"cells whose {words} is significantly (95 %) longer than the baseline's with equal parking: "
+            f"{', '.join(above) or 'none'}"
         )
     for what, words in (("reassigned", "reassigned calls"), ("turns", "turns")):
         more = [name(cell) for cell in found if getattr(cell.run, what) > getattr(cell.equal, what)]

@@ -1,4 +1,4 @@
-"""One run of the simulated group of native/bench.h, which all `elevator bench` commands share."""
+"""Runs the simulated group of native/bench.h. All `elevator bench` commands use it."""
 
 from array import array
 from collections.abc import Iterator

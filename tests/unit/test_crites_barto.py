@@ -14,11 +14,11 @@ from elevator.cli.crites_barto import (
     DOWN_PEAK,
     FLOORS,
     INTERVAL_MS,
+    MIXES,
     PASS_MS,
     PUBLISHED,
     STOP_MS,
     TIMES,
-    TRAFFICS,
     TURN_MS,
     down_peak,
     published,
@@ -95,9 +95,9 @@ def test_transfer_times_follow_the_truncated_distribution() -> None:
     assert deviation == pytest.approx(1000 / 20**0.5, rel=0.05)
 
 
-@pytest.mark.parametrize("traffic", TRAFFICS)
-def test_arrivals_and_trips_follow_the_traffic(traffic: str) -> None:
-    up_per_minute, between = TRAFFICS[traffic]
+@pytest.mark.parametrize("mix", MIXES)
+def test_arrivals_and_trips_follow_the_traffic_mix(mix: str) -> None:
+    up_per_minute, between = MIXES[mix]
     count = [0] * len(DOWN_PEAK)
     trips = {"up": 0, "down": 0, "between": 0}
     hours = 20
@@ -125,8 +125,8 @@ def test_score_averages_the_squared_waits() -> None:
 
 
 def test_published_results_are_relative_to_the_published_lqf() -> None:
-    for traffic in TRAFFICS:
-        rows = published(traffic)
+    for mix in MIXES:
+        rows = published(mix)
         assert rows["LQF"].wait_ratio.value == rows["LQF"].squared_wait_ratio.value == 1
     assert published("down only")["RLd"].squared_wait_ratio.value == pytest.approx(313 / 534)
 
@@ -138,18 +138,18 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_json_output_is_reproducible_from_the_seed() -> None:
     first, second, other = (command("--seeds", "1", "--json", "--seed", seed).stdout for seed in ("7", "7", "8"))
     assert first == second != other
-    for traffic, results in json.loads(first)["traffics"].items():
+    for mix, results in json.loads(first)["mixes"].items():
         assert results["measured"].keys() == {*ALGORITHMS}
-        assert results["published"].keys() == PUBLISHED[traffic].keys()
+        assert results["published"].keys() == PUBLISHED[mix].keys()
         assert results["measured"]["lqf"]["wait_ratio"] == [1, None, None]
         assert results["measured"]["plan"]["squared_wait_ratio"][0] < 1
 
 
-def test_command_prints_a_row_for_each_algorithm_and_traffic() -> None:
+def test_command_prints_a_row_for_each_algorithm_and_mix() -> None:
     done = command("--seed", "7", "--seeds", "2")
     assert (done.returncode, done.stderr) == (0, "")
     rows = done.stdout.splitlines()[2:]
-    assert len(rows) == sum(len(ALGORITHMS) + len(PUBLISHED[traffic]) for traffic in TRAFFICS)
+    assert len(rows) == sum(len(ALGORITHMS) + len(PUBLISHED[mix]) for mix in MIXES)
     assert "nan" not in done.stdout
 
 
