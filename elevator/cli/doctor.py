@@ -3,7 +3,7 @@
 The checks use the settings of the node and disturb no running program:
 
 - They send the elevator server only read requests that every server supports.
-- They use the I/O card only if no other program uses it, and stop its motor.
+- They use the I/O card only if no other program has locked its port, and stop its motor.
 - They listen on the group's port and broadcast only probes, which nodes drop silently (see admission.py).
 """
 
@@ -32,19 +32,20 @@ CONNECT_S = 2.0
 ANSWER_S = 1.0
 REQUESTS = 20
 SLOW_MS = 10.0
-"""The longest acceptable response time of a server. If it is slower, a node can miss presses and overshoot floors."""
+"""The longest acceptable response time of a server. With a slower server, a node can miss presses and overshoot
+floors."""
 CARD_S = 3.0
 FOREIGN_S = 0.5
-"""How long to watch the I/O card for replies to another program's requests."""
+"""How long to watch for replies from the I/O card to another program's requests."""
 HALTS_MAX = 2
-"""If the motor is halted more often than this during the check, another program writes to the card. A busy machine
-alone may cause one halt."""
+"""If the client halts the motor more often than this during the check, another program is using the card. A busy
+machine alone may cause one halt."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
-    """Run all checks for a node; return the exit status.
+    """Run all checks for a node and print the results. Return the exit status: 1 if a check fails, else 0.
 
-    *directory* holds the node's record; it is None if the node keeps none. The id is checked only if *id_given*.
+    *directory* is that of the node's record. None: the node keeps no record. The id is checked only if *id_given*.
     """
     status = 0
     for finding in findings(config, keys, directory, id_given):
@@ -77,7 +78,10 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
 
 
 def check_server(host: str, port: int, floors: int) -> Finding:
-    """Read the floor sensor REQUESTS times. Check that the server answers fast and reports a floor below *floors*."""
+    """Check that the server answers fast, and that its car is not at a floor above the node's *floors* floors.
+
+    Send REQUESTS reads of the floor sensor.
+    """
     where = f"elevator server on {host} port {port}"
     try:
         with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
@@ -91,7 +95,8 @@ def check_server(host: str, port: int, floors: int) -> Finding:
                 if reply[0] != 7:
                     return Finding(False, f"no {where}: another program answers there; correct --host and --port")
     except TimeoutError:
-        return Finding(False, f"{where} does not answer: stop the program connected to it, or restart the server")
+        advice = "stop the program connected to it, restart the server, or correct --host"
+        return Finding(False, f"{where} does not answer: {advice}")
     except OSError as error:
         why = error.strerror or str(error)
         return Finding(False, f"cannot connect to the {where} ({why}): start it, or correct --host and --port")
@@ -103,7 +108,8 @@ def check_server(host: str, port: int, floors: int) -> Finding:
     typical_ms = sorted(took_ms)[REQUESTS // 2]
     if typical_ms > SLOW_MS:
         return Finding(
-            False, f"{where} takes {typical_ms:.0f} ms to answer (limit: {SLOW_MS:.0f} ms): run it on this machine"
+            False,
+            f"{where} takes {typical_ms:.0f} ms to answer (limit: {SLOW_MS:.0f} ms): run the server on this machine",
         )
     return Finding(True, f"{where} answers in {typical_ms:.2f} ms; its car is {position(floor if at_floor else None)}")
 
@@ -175,7 +181,10 @@ def request(connection: socket.socket, message: bytes) -> bytes:
 
 
 def check_record(directory: Path | None) -> Finding:
-    """Check that a file can be written and synced in *directory*; create it first. None: the node keeps no record."""
+    """Check that a file can be written and synced in *directory*, which is created if it does not exist.
+
+    None: the node keeps no record.
+    """
     if directory is None:
         return Finding(True, "no record is kept, so a restart loses calls that only this node knows")
     try:

@@ -21,14 +21,14 @@ from elevator.net.wire import DATAGRAM_BYTES
 PROBES = 10
 """Number of broadcasts sent on each interface. A firewall may drop only some of them."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to wait for probes after each one sent (PROBE_S), and after all of them (BROADCAST_S)."""
+"""How long to wait for the probes to arrive: after sending each one (PROBE_S), and after the last (BROADCAST_S)."""
 LISTEN_S = 1.5
 """How long to listen for heartbeats. Some arrive within this time even at high packet loss."""
 
 
 @frozen
 class GroupTraffic:
-    """What the doctor received on the group's port."""
+    """The datagrams received on the group's port."""
 
     nodes: dict[int, dict[str, Heartbeat]]
     """For each node id, the newest heartbeat from each address."""
@@ -96,7 +96,10 @@ def await_probes(group_socket: socket.socket, awaited: set[bytes], within_s: flo
 
 
 def assess(probes: Mapping[str, ProbeResult], port: int) -> Finding:
-    """Judge from the probes of each interface whether broadcasts to *port* are sent and received."""
+    """Judge from the probes of each interface whether broadcasts to *port* are sent and received.
+
+    If the kernel refused at least one in ONE_IN probes on any interface, or that many were lost, the check fails.
+    """
     refused = {name: each for name, each in probes.items() if each.refused * ONE_IN >= PROBES}
     lost = {name: each for name, each in probes.items() if each.lost * ONE_IN >= PROBES}
     if not refused and not lost:

@@ -19,9 +19,9 @@ Run one node. It controls one elevator car and shares the hall calls with the ot
 
   elevator --id 2 --port 15659
 
-Give each node a different --id. Nodes find each other by UDP broadcast and need no other configuration. The node drives
-its car through an elevator server (the lab's or a simulator) at --host and --port, or through the lab's I/O card at
---serial. If the server or the card is not available, the node waits for it.
+Give all nodes of a group the same --floors, and each a different --id. They find each other by UDP broadcast. The node
+drives its car through an elevator server (the lab's or a simulator) at --host and --port, or through the lab's I/O card
+at --serial. If the server or the card is not available, the node waits for it.
 """
 COMMANDS = """\
 other commands (each has its own --help):
@@ -34,7 +34,7 @@ other commands (each has its own --help):
                      connect the lab's I/O card to other controllers, as an elevator server
   elevator keygen    create a key that authenticates the nodes of a group
   elevator assign    assign hall calls like TTK4145's hall_request_assigner
-  elevator bench     compare passengers' waiting times with those under other algorithms
+  elevator bench     compare passengers' waiting times under different algorithms
   elevator soak      test simulated groups with fault injection
 """
 
@@ -123,7 +123,7 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--serial", metavar="PATH", help="use the I/O card at this serial port instead of a server; auto finds the port"
     )
-    parser.add_argument("--speed", type=int, metavar="S", help="motor speed of an I/O card, 1..255; default: 255")
+    parser.add_argument("--speed", type=int, metavar="S", help="motor speed with an I/O card, 1..255; default: 255")
     parser.add_argument(
         "--floors", type=int, metavar="M", help="number of floors, 2..64, the same on every node; default: 4"
     )
@@ -141,7 +141,8 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--state-dir",
         metavar="DIR",
-        help="directory for the record; default: ~/.local/state/elevator/GROUP-ID",
+        help="directory for the record, which keeps the calls across restarts; "
+        "default: elevator/GROUP-ID in $XDG_STATE_HOME or ~/.local/state",
     )
     parser.add_argument(
         "--no-record", action="store_true", help="keep no record: a restart loses calls that only this node knows"
@@ -154,9 +155,9 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--park",
         metavar="HOW",
-        help="where idle cars park: spread (where the next passengers are likely), sparing (like spread, but only if "
-        "the next passenger then waits a second less on average), lobby (floor 0) or none (where they stop); "
-        "default: spread",
+        help="where idle cars wait: spread (where the next passengers are likely), sparing (like spread, but a car "
+        "moves only if the next passenger then waits a second less on average), lobby (floor 0) or none (where they "
+        "stop); default: spread",
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file with the same settings; options override it"

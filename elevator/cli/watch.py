@@ -1,8 +1,8 @@
-"""`elevator watch`: shows the nodes of a group in the terminal or as lines of JSON, and also on a web page.
+"""`elevator watch`: shows the nodes of a group in the terminal or as lines of JSON, and with `--web` also on a page.
 
-It listens on the group's port and sends nothing. Nodes on the same machine can share the port. The failure detector of
-the nodes (core/peers.py) estimates packet loss and timeouts. watch_view.py computes what to show from the received
-heartbeats and the time.
+It listens on the group's port and sends the nodes nothing. It can share the port with nodes on the same machine. It
+uses their failure detector (core/peers.py) to estimate packet loss and to notice timeouts. watch_view.py computes what
+to show from the received heartbeats and the time.
 """
 
 import json
@@ -43,7 +43,7 @@ BATCH = 256
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator watch` until a signal arrives or the shell has exited; return the exit status."""
+    """Run `elevator watch` until a signal arrives or, in a terminal, the shell exits. Return the exit status."""
     parser = Arguments(
         prog="elevator watch", description="Show the nodes of a group. Send nothing to them.", allow_abbrev=False
     )
@@ -61,7 +61,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--key-file", metavar="FILE", help="file with the group's key, if the group has one; elevator keygen creates it"
     )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON per second, for scripts")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one line of JSON per second, for scripts; default if the output is not a terminal",
+    )
     parser.add_argument(
         "--web",
         type=host_and_port,
@@ -140,7 +144,10 @@ class Viewer:
         return self._web.address
 
     def run(self, is_ended: Callable[[], bool], interval_ms: int, show: Callable[[], None], first_ms: int = 0) -> None:
-        """Receive heartbeats until *is_ended* returns true. Call *show* after *first_ms*, then every *interval_ms*."""
+        """Receive heartbeats and update the page until *is_ended* returns true.
+
+        Call *show* after *first_ms*, then every *interval_ms*.
+        """
         show_at_ms, page_shown_at_ms, refresh_at_ms = clock_ms() + first_ms, 0, 0
         while not is_ended():
             if clock_ms() >= refresh_at_ms:

@@ -1,4 +1,4 @@
-"""What `elevator watch` knows about a group, and its views: JSON, the terminal and a web page. Pure functions."""
+"""What `elevator watch` knows about a group, and how it shows the group: as JSON, in the terminal, on a page. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class Group:
     refused: Mapping[str, int] = {}
     """How many datagrams were dropped, for each reason."""
     calls: Calls = Calls()
-    """The merged calls of all heartbeats. A node with the same digest has exactly these calls."""
+    """The merged calls of all heartbeats. A node whose heartbeat has the digest of these calls has exactly these."""
 
 
 def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Group:
@@ -102,7 +102,7 @@ def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
 
 
 def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
-    """Draw a line for each node, in as many columns as necessary.
+    """Draw a heading and a line for each node, in as many columns as necessary.
 
     Leave the last row and column of a terminal of *width* by *height* characters free, and crop what does not fit.
     """
@@ -165,7 +165,7 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
 
 
 def scene(group: Group, now_ms: int) -> dict[str, object]:
-    """Return the group as a scene for the web page. Values that heartbeats lack are constants."""
+    """Return the group as a scene for the web page. What the heartbeats do not tell is constant or derived."""
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     floors = max([node.peer.heartbeat.floors for node in nodes], default=2)
     names = [node.peer.heartbeat.sender.id for node in nodes]

@@ -168,7 +168,7 @@ def test_server_with_another_client_fails_the_check(monkeypatch: pytest.MonkeyPa
         assert first.recv(4)
         found = check_server("127.0.0.1", port, 6)
     assert not found.good
-    assert "stop the program connected to it, or restart the server" in found.text
+    assert "stop the program connected to it, restart the server" in found.text
 
 
 def test_missing_server_or_another_program_on_its_port_fails_the_check() -> None:
