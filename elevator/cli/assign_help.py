@@ -7,7 +7,7 @@ DIFFERENCES = {
     "white space": "White space may surround the input, and a line may end with CR LF. The original rejects both.",
     "surrogates": "A pair of \\u escapes may encode any character. The original rejects many above U+3FFFF.",
     "size": "A building has at most 1024 floors and 500 cars. The original has no limit.",
-    "empty id": "A simulation stops after 4194304 moves. With an empty car id, the original may run forever.",
+    "empty id": "A simulation fails after 4194304 moves. With an empty car id, the original may run forever.",
     "output": "The order of the cars, and the escapes in their ids, may differ.",
     "options": "The original ignores --algorithm, --jsonl, --serve and --help.",
 }
@@ -21,7 +21,7 @@ Assign hall calls like TTK4145's hall_request_assigner. Without --input, read on
   -i, --input JSON             hallRequests and states, in the format of the original
   --travelDuration MS          travel time from one floor to the next; default: {_assign.TRAVEL_MS}
   --doorOpenDuration MS        dwell time of the door; default: {_assign.DOOR_MS}
-  --clearRequestType TYPE      hall calls that a stop serves: inDirn or all; default: inDirn
+  --clearRequestType TYPE      hall calls that a stop serves: inDirn (in the car's direction) or all; default: inDirn
   --includeCab                 add the cab requests to the output as a third column
   --algorithm NAME             reference, or plan for shorter waits; default: reference
   --jsonl                      answer each line of standard input with one line

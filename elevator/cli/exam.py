@@ -1,4 +1,4 @@
-"""`elevator exam`: examine any controller that speaks the elevator server's protocol."""
+"""`elevator exam`: examines any controller that speaks the elevator server's protocol."""
 
 import errno
 import os
@@ -228,7 +228,7 @@ def _run_first(command: str, meanwhile: Callable[[], None]) -> None:
 
 
 def _where_to_look(html: Path | None, keep: Path | None, name: str) -> str:
-    """Return where to find more about the test *name*. *html* and *keep* are the arguments of these options."""
+    """Return where to find more about the test *name*. *html* and *keep* are the values of these options."""
     places = [] if html is None else [f"{html}#{name}"]
     if keep is not None:
         repeated = keep / f"{name}-repeated"

@@ -10,14 +10,15 @@ from elevator.exam.report import progress
 
 REDRAW_S = 0.5
 PRIOR_S = 60
-"""The weight of the planned times in the estimate. They count like one test that took this long, as planned."""
+"""The estimate of the pace also counts an imaginary test that was planned to take this long and did. So one slow test
+changes the estimate only a little."""
 
 
 def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: float) -> float:
     """Estimate how many seconds the rest of an exam takes.
 
     *planned_s* lists the usual time of each test, *took_s* the time that each finished test took. The next test has
-    been running for *running_s*. If that is longer than expected, the exam probably repeats the test.
+    been running for *running_s*. If that is longer than expected, assume that the exam is repeating the test.
     """
     done = len(took_s)
     pace = (sum(took_s) + PRIOR_S) / (sum(planned_s[:done]) + PRIOR_S)
@@ -52,7 +53,7 @@ class Progress:
         self._draw()
 
     def refresh(self) -> None:
-        """Update the time left, unless it was drawn a moment ago."""
+        """Redraw the line, unless it was drawn less than REDRAW_S ago."""
         if self._clock() >= self._drawn_s + REDRAW_S:
             self._draw()
 

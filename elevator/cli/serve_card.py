@@ -4,10 +4,11 @@
    disconnects. The motor stops in between; lamps keep their state.
 2. Reads are answered from the last sweep of the card's pins. `--interval` is the time between sweeps, at most 10 ms.
    Each sweep also repeats the motor command, because another program may have overwritten it. Writes go to the card
-   immediately and in order. Reads of buttons and floors that do not exist return 0; writes to them are ignored.
+   immediately and in order. Reads of buttons that do not exist return 0. Writes to lamps and floors that do not exist
+   are ignored.
 3. A read waits for a sweep that began after the client's last door and motor commands. So the reply reflects them.
-4. While the card's replies are late or garbled, the server stops the motor, and reads wait. When the replies are in
-   order again, the server restores the client's motor command.
+4. While the card's replies are late or malformed, the server halts the motor, and reads wait. When the replies are
+   valid again, the server restores the client's motor command.
 5. If the card is lost, the server disconnects the client, because the state of the motor is unknown. New clients wait
    until the card is back.
 6. Like a node, the server is a process pair. The supervisor stops the motor when the worker dies.
@@ -122,7 +123,10 @@ class Bridge:
         self._unsent = b""
 
     def run_once(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
-        """Wait for a client, the card or a socket in *more* until *wake_at_ms*. Then serve client and card."""
+        """Wait until a client, the card or a socket in *more* is ready, at most until *wake_at_ms*.
+
+        Then serve the client and the card.
+        """
         reading, writing = self.card.sockets()
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
@@ -165,7 +169,7 @@ class Bridge:
         try:
             client, address = self._listener.accept()
         except OSError:
-            return  # The client disconnected while it was queued.
+            return  # The client disconnected before it was accepted.
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client, self._address = client, f"{address[0]}:{address[1]}"
@@ -265,7 +269,7 @@ def main(argv: list[str]) -> int:
 
 
 def serve(arguments: argparse.Namespace, link: Link) -> int:
-    """Serve clients until a signal arrives; return the exit status."""
+    """Serve clients until a signal arrives; return the exit status. It is 2 if the port cannot be opened."""
     signals = child.Signals()
     try:
         listener = socket.create_server((arguments.host, arguments.port), backlog=8)

@@ -36,7 +36,7 @@ ERRORS = {
     EventKind.MISBEHAVIOUR.value: "unsafe: ",
     EventKind.RELOAD.value: "",
 }
-"""For each kind of event that is reported, the text before the event's own description."""
+"""For each kind of event that is reported, the text to print before the event's own description."""
 
 
 def main(argv: list[str]) -> int:
@@ -98,7 +98,7 @@ def _flow(arguments: Namespace, now_ms: int) -> PassengerFlow:
 def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
     """Attach a simulated I/O card to each elevator; raise Refused if that fails.
 
-    If *prefix* is not empty, create a link to each card. A link's name is *prefix* and the number of the elevator.
+    If *prefix* is not empty, create a symbolic link to each card. Its path is *prefix* and the number of the elevator.
     """
     from elevator.building.card_line import CardLine
 

@@ -35,7 +35,7 @@ STARTED = "ELEVATOR_FILE"
 """The environment variable with the path of the binary that the user started. build/bootstrap.c sets it, because that
 binary unpacks the program and runs the copy."""
 DURATIONS = ("travel_ms", "passing_ms", "press_ms")
-"""The attributes of the options that set durations. A duration of 0 is ignored."""
+"""The attributes of the parsed arguments that hold durations. If the user sets a duration to 0, that is ignored."""
 KEY_OPTIONS = {
     "up": ("ordersUp", "hall up buttons, from floor 0"),
     "down": ("ordersDown", "hall down buttons, from floor 1"),
@@ -85,7 +85,7 @@ def truth(text: str) -> bool:
 
 
 def options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Return the settings from *argv* and the file, and lines about mistakes in them.
+    """Return the settings from *argv* and the file, and at most three lines about mistakes in them.
 
     If a value in *argv* is bad, print one line and exit with status 2.
     """
@@ -112,7 +112,7 @@ def keys_of(arguments: argparse.Namespace) -> Keys:
 
 
 Known = Mapping[str, tuple[str, argparse.Action]]
-"""For each option name in lower case: the parser's spelling of the name, and its action."""
+"""For each option name in lower case: the parser's spelling of the name, and the option's action."""
 
 
 def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
@@ -148,7 +148,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
         add(
             "--headless",
             action="store_true",
-            help="draw no picture; print a line for each unsafe command or bad request",
+            help="draw no picture in the terminal; print a line for each unsafe command or bad request",
         ),
         add(
             "--web",
@@ -163,7 +163,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             nargs="?",
             const="",
             metavar="PREFIX",
-            help="also simulate an I/O card for each elevator; PREFIX0, PREFIX1, ... are links to the serial ports",
+            help="also simulate an I/O card for each elevator; create links PREFIX0, PREFIX1, ... to the serial ports",
         ),
         add("--rate", type=integer(0, 6000), default=0, help="simulated passengers per minute; default: 0"),
         add("--control", type=integer(0, 65535), default=0, help="port of the control socket; default: any free port"),

@@ -33,7 +33,10 @@ def main(argv: list[str]) -> int:
     """Run `elevator soak`; return the exit status, which is 1 if a seed failed or a process died."""
     parser = Arguments(prog="elevator soak", description="Test simulated groups in virtual time with fault injection.")
     parser.add_argument(
-        "--seeds", type=seeds, metavar="A..B", help="one seed, or a range of seeds; default: seeds from a random one on"
+        "--seeds",
+        type=seeds,
+        metavar="A..B",
+        help="one seed, or a range of seeds; default: starting at a random seed",
     )
     parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars, 1..9; default: random")
     parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors, 2..20; default: random")
@@ -48,11 +51,11 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--transcript", action="store_true", help="print the transcript even if the seed passes")
     parser.add_argument(
-        "--faults", type=numbers, metavar="N,N", help="replay only the faults with these indices in the plan"
+        "--faults", type=numbers, metavar="N,N", help="replay only these faults of the seed, numbered from 0"
     )
     parser.add_argument("--no-traffic", action="store_true", help="replay without simulated passengers")
     parser.add_argument(
-        "--presses", type=numbers, metavar="N,N", help="replay only the presses with these indices in the plan"
+        "--presses", type=numbers, metavar="N,N", help="replay only these presses of the seed, numbered from 0"
     )
     arguments = parser.parse_args(argv)
     if arguments.seeds is None:
@@ -65,7 +68,7 @@ def main(argv: list[str]) -> int:
             ("presses", arguments.presses, whole.presses),
         ):
             if max(chosen or (), default=-1) >= len(drawn):
-                parser.error(f"argument --{name}: the plan has only {len(drawn)} {name}, numbered from 0")
+                parser.error(f"argument --{name}: the seed has only {len(drawn)} {name}, numbered from 0")
         return replay(arguments, whole)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
         parser.error("--transcript, --faults, --presses and --no-traffic need --seeds with a single seed")
@@ -73,9 +76,9 @@ def main(argv: list[str]) -> int:
 
 
 def replay(arguments: argparse.Namespace, whole: Plan) -> int:
-    """Run the plan *whole*, or only the chosen faults and presses. Print the result; return 1 if the run fails.
+    """Run the plan *whole*, or only the chosen faults and presses. Print the result; return 1 if the run fails, else 0.
 
-    If the whole plan fails, also shrink it, unless --transcript is given; see `explain`.
+    If the whole plan fails, also shrink it and print the result (see `explain`), unless --transcript is given.
     """
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses

@@ -1,4 +1,4 @@
-"""The arguments by which `exam` and `demo` start another program's controllers."""
+"""The arguments of `exam` and `demo` that say how to start another program's controllers."""
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
