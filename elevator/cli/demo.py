@@ -1,7 +1,7 @@
-"""`elevator demo`: simulated elevators with passengers, driven by real nodes, on a page and in the terminal.
+"""`elevator demo`: shows simulated elevators with passengers and real nodes, on a page and in the terminal.
 
-With a command, the demo shows another program's controllers instead. demo_group.py sets up what drives the elevators,
-and running_demo.py runs the demo.
+With a command, another program's controllers drive the elevators instead of nodes. demo_group.py sets up the elevators
+and what drives them, and running_demo.py runs the demo.
 """
 
 import os
@@ -107,17 +107,18 @@ def main(argv: list[str]) -> int:
 def may_overload(cars: int, cores: int) -> bool:
     """Return whether the nodes of *cars* cars may overload a machine with *cores* cores.
 
-    The limit is 16 cars on one core, 32 on four and 64 on sixteen. It is deliberately rough: a node needs 4 to 24 % of
-    a core (`just bench scale`), and the demo's relay forwards each heartbeat to every other node, so its load grows
-    with the square of the number of cars.
+    The limit is 16 cars on one core, 32 on four and 64 on sixteen. It is a rough estimate: a node needs 4 to 24 % of a
+    core (`just bench scale`). The demo's relay forwards each heartbeat to every other node, so its load grows with the
+    square of the number of cars.
     """
     return cars * cars > 256 * cores
 
 
 def _run(arguments: Namespace, shown: Subject | None, seed: int, is_interrupted: Callable[[], bool]) -> Verdict:
-    """Run a demo until it is over or *is_interrupted* returns true; raise Refused if it cannot start.
+    """Run a demo until it is over or *is_interrupted* returns true; return the verdict on it.
 
-    *shown* is another program's controller; None: show this program's nodes. Return the verdict on the demo.
+    *shown* says how to start another program's controllers; None: run this program's nodes. Raise Refused if the demo
+    cannot start.
     """
     cars, floors = arguments.cars, arguments.floors
     with ExitStack() as stack:

@@ -52,7 +52,8 @@ class DemoGroup:
     network: DemoNetwork | None
     """None if the demo cannot change the network."""
     heard: Mapping[int, tuple[int, Heartbeat]] | None = None
-    """The time (ms) and content of each node's last heartbeat; None if another program's controllers drive the cars."""
+    """The arrival time (ms) and content of each node's last heartbeat, by node id; None if another program's
+    controllers drive the cars."""
     start_gap_s: float = 0.0
     """The time between the starts of two controllers."""
 
@@ -63,7 +64,7 @@ class DemoGroup:
 
 @contextmanager
 def own_nodes(cars: int, floors: int, directory: str, rng: random.Random) -> Iterator[DemoGroup]:
-    """Set up elevators and their nodes. Records are kept in *directory*. Raise Refused if ports cannot be opened."""
+    """Set up elevators and nodes, which keep their records in *directory*. Raise Refused if ports cannot be opened."""
     with ExitStack() as stack:
         building = open_building(random_starts(Shaft(floors), cars, rng))
         stack.callback(building.close)
@@ -125,7 +126,7 @@ def _prepare_controllers(
 
 
 def _node_launch(number: int, port: int, net_port: int, floors: int, group: str, directory: str) -> Launch:
-    """Return how to start node *number*, which keeps its record in *directory*."""
+    """Return how to start node *number*. Its record is in a directory of its own in *directory*."""
     options = {
         "id": number,
         "port": port,

@@ -12,13 +12,13 @@ from elevator.cli.wording import counted
 from elevator.core.door import DOOR_OPEN_MS
 
 GRACE_MS = 60_000
-"""The demo waits up to this long for passengers who are still under way when its time is up; see `grace_ms`."""
+"""The limit on the demo's wait for its last passengers, except in tall buildings; see `grace_ms`."""
 STOP_MS = DOOR_OPEN_MS + 500
-"""The time that a car needs for a stop in addition to its travel time: the dwell time of its door and two reactions."""
+"""How much time a stop takes, in addition to the travel time: the dwell time, and half a second for two reactions."""
 
 
 def grace_ms(shaft: Shaft) -> int:
-    """Return how long a demo waits at most for passengers who are still under way when its time is up.
+    """Return the longest time that a demo waits for passengers who are still under way when its time is up.
 
     In the worst case, the only car has just passed the passenger in the right direction. It goes on to one end, returns
     to the other end, and serves the passenger on its way back: up to three passes, each with a stop at every floor.

@@ -1,8 +1,8 @@
 """A running demo: the loop that steps elevators, controllers and passengers, and shows them.
 
 Rules:
-- The page can kill, freeze and unplug controllers. A controller that exits by itself makes the demo fail; a killed one
-  does not.
+- The page can kill, freeze and unplug controllers. The demo fails if a controller exits by itself, but not if the page
+  kills it.
 - A single loop serves the sockets. It steps the passengers and polls the controllers every STEP_MS. It updates the page
   every SHOW_MS and the terminal picture every DRAW_MS. Without a terminal, it prints a line every LINE_MS.
 - Only this program's nodes report to the demo, in their heartbeats. For other controllers, it shows what it knows:
@@ -71,7 +71,10 @@ class Demo:
     """A running demo: elevators, controllers, passengers and page, and the loop that steps and shows them."""
 
     def __init__(self, group: DemoGroup, seed: int, rate: int, seconds: int | None) -> None:
-        """Prepare to run *group*, whose controllers `run_once` starts. *rate* is in passengers per minute."""
+        """Prepare to run *group*, whose controllers `run_once` starts.
+
+        *rate* is in passengers per minute. After *seconds*, the demo ends; None: it runs until it is interrupted.
+        """
         self._group = group
         self._building = building = group.building
         self._controllers = group.controllers
@@ -168,9 +171,9 @@ class Demo:
         return Scene(title, elevators, crowd, tuple(self._controllers.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
-        """Return whether the time is up, or all controllers have exited by themselves.
+        """Return whether the demo must end: its time is up, or all controllers have exited by themselves.
 
-        After the end time, the demo waits for passengers who are still under way, but not longer than `grace_ms`.
+        When the time is up, the demo still waits for passengers who are under way, but not longer than `grace_ms`.
         """
         if self._controllers.all_ended:
             return True
@@ -208,7 +211,7 @@ class Demo:
         parent = os.getppid()
 
         def is_over() -> bool:
-            # Once its parent (a shell or a recipe) has exited, nothing can bring the demo back to the foreground.
+            # Once the parent process (a shell or `just`) has exited, nothing can bring the demo back to the foreground.
             return is_interrupted() or os.getppid() != parent
 
         with guarded(), Live(console=console, screen=True, auto_refresh=False) as live:
