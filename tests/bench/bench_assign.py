@@ -2,13 +2,18 @@
 
     just bench assign [PROGRAM]
 
-Each time is for one call from Python: the fastest of RUNS calls with the same input. A figure is the median over random
-inputs from a fixed seed, or their slowest if its heading says so.
+It prints three tables:
 
-The official program is the course's hall_request_assigner. Its times exclude its start, and were measured on another
-machine with other inputs. So the ratios show only orders of magnitude.
+1. The time of one call of the reference assigner from Python, compared with the official program, the course's
+   hall_request_assigner. The times of that program exclude its start, and were measured on another machine with other
+   inputs. So the ratios show only orders of magnitude.
+2. The time of one call of the plan assigner, and of parking.
+3. The time of one run of `elevator assign`, and of one request to its socket: for this checkout, and for the binary
+   PROGRAM if it is given.
 
-The benchmark also measures the `assign` command of the binary PROGRAM.
+In the first two tables, each input is measured RUNS times, and the fastest run counts. A figure is the median over
+random inputs from a fixed seed, or the maximum over them if the heading says "slowest". The row "all lit" is the
+maximum over the states of the cars.
 """
 
 import json
@@ -80,15 +85,15 @@ def plan_us(arguments: Arguments) -> float:
 
 
 def park_us(arguments: Arguments, busy: int) -> float:
-    """Return how long parking takes, in microseconds. The first *busy* cars have calls; the others are free."""
+    """Return how long parking takes, in microseconds. The first *busy* cars have calls; the others are idle."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     fleet = [(2, floor, 1, cab) if k < busy else (0, floor, 1, 0) for k, (_, floor, _, cab) in enumerate(cars)]
-    shares = tuple((up, down) if k < busy else (0, 0) for k in range(len(cars)))
+    assigned = tuple((up, down) if k < busy else (0, 0) for k in range(len(cars)))
 
     def once() -> int:
         before = perf_counter_ns()
-        _assign.park(floors, fleet, shares, rates, rates)
+        _assign.park(floors, fleet, assigned, rates, rates)
         return perf_counter_ns() - before
 
     return min(once() for _ in range(RUNS)) / 1000
@@ -123,7 +128,7 @@ REQUEST = json.dumps(
 
 
 def run_ms(command: list[str]) -> float:
-    """Return the median time from start to exit of *command*."""
+    """Return the median time from start to exit of *command*, in milliseconds."""
 
     def once() -> int:
         before = perf_counter_ns()
@@ -134,7 +139,7 @@ def run_ms(command: list[str]) -> float:
 
 
 def serve_us(command: list[str]) -> tuple[float, float]:
-    """Run *command* as a server. Return the median and the 99th percentile of its response time."""
+    """Run *command* as a server. Return the median and the 99th percentile of its response time, in microseconds."""
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as client:
         path = Path(directory) / "assigner"
         server = subprocess.Popen([*command, "--serve", str(path)])

@@ -8,7 +8,8 @@ It measures:
    server stops the motor when the connection ends.
 3. The CPU time of an idle node.
 
-Times depend on the machine, so compare only figures of one run. The benchmark measures each group twice, in turn.
+Times depend on the machine, so compare only figures of one run. The benchmark measures the two groups alternately,
+each twice.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def settle(group: Lab) -> None:
 
 
 def press(group: Lab, rng: random.Random) -> float:
-    """Press a hall button on a random panel. Return the ms until the lamp on that panel lights."""
+    """Press a hall button on a random panel. Return the milliseconds until the lamp on that panel lights."""
     settle(group)
     floor = group.far_floor(range(3))
     group.run(rng.random() / 20)  # Press at a random phase of sweeps and heartbeats.
@@ -70,7 +71,7 @@ def press(group: Lab, rng: random.Random) -> float:
 
 
 def kill_on_the_way(group: Lab) -> float:
-    """Kill the worker of a moving car. Return the ms until its motor gets a stop command."""
+    """Kill the worker of a moving car. Return the milliseconds until its motor gets a stop command."""
     settle(group)
     (worker,) = group.processes(0, "worker")  # Search before the press, because the search delays the cards.
     group.press(0, Button.CAB, 0 if group.elevator(0).sensed else 3)

@@ -7,7 +7,7 @@ Two nodes run first without a flood, then with one. The benchmark prints:
 
 The flood consists of four kinds of invalid datagrams: random bytes, wrong seals, malformed heartbeats with a valid
 seal, and heartbeats of another group. With --large, every datagram has a valid seal and takes as long as possible to
-parse. With --keyed, the group has a key that the sender of the flood does not know.
+parse. With --keyed, the group has a key that the sender of the flood does not know, so no seal is valid.
 
 Times depend on the machine, so compare only figures of one run.
 """
@@ -117,14 +117,17 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
 
 
 def press(group: Lab, floor: int) -> float:
-    """Press the cab button for *floor* in car 1; return the ms to its lamp. The car must be at another floor."""
+    """Press the cab button for *floor* in car 1. Return the milliseconds until its lamp lights.
+
+    The car must be at another floor.
+    """
     pressed_ms = now_ms()
     group.press(1, Button.CAB, floor)
     return group.wait_for_event(lambda car, event: car == 1 and event.kind is EventKind.LAMP, "a lamp lit") - pressed_ms
 
 
 def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:
-    """Broadcast datagrams made by *kind* until standard input ends. Then print the actual rate."""
+    """Broadcast the datagrams that *kind* makes until standard input ends. Then print their rate."""
     ended = threading.Event()
 
     def wait() -> None:
@@ -146,7 +149,7 @@ def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list
 
 
 def open_sender(number: int) -> socket.socket:
-    """Return a broadcast socket. Each *number* has its own loopback address."""
+    """Return a socket that can broadcast. Each *number* has a loopback address of its own."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     opened.bind((f"127.0.{1 + number // 250}.{1 + number % 250}", 0))

@@ -1,8 +1,8 @@
 """Benchmark: reaction times of a group, and of the simulated elevator. Run it with `just bench group`.
 
-It prints the figures of the exam for this program, such as press to lamp, take-over and idle load, over several rounds
-with different seeds. It also measures how soon the elevator server of `elevator sim` answers. Times depend on the
-machine, so compare only figures of one run.
+It runs tests of the exam on this program, in several rounds with different seeds, and prints their figures: the times
+from press to lamp and until another car takes over, the idle load, and others. It also measures how soon the elevator
+server of `elevator sim` answers. Times depend on the machine, so compare only figures of one run.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def now_ms() -> float:
 
 
 def measure_sweeps(port: int, rounds: int) -> None:
-    """Measure the time of a sweep of 4 floors with ElevatorServer, the nodes' client."""
+    """Measure how long a sweep of 4 floors takes with ElevatorServer, the client that nodes use."""
     server = ElevatorServer("127.0.0.1", port, FLOORS)
     took: list[float] = []
     asked = 0.0
@@ -91,7 +91,7 @@ def measure_sweeps(port: int, rounds: int) -> None:
 
 
 def measure_replies(port: int, rounds: int) -> None:
-    """Send a write and a read; measure the time to the reply, with and without TCP_NODELAY."""
+    """Send a write and then a read. Measure the time to the reply, with and without TCP_NODELAY."""
     for how, no_delay in (("with TCP_NODELAY", 1), ("without TCP_NODELAY", 0)):
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, no_delay)

@@ -1,14 +1,14 @@
 """Benchmark: checks whether the memory of a node grows. Run it with `just bench memory MINUTES`.
 
 Three nodes serve calls, and an outsider sends invalid datagrams from random addresses. In each round the benchmark
-restarts the third node. In every second round it also deletes that node's record, so the others store a new author of
-calls. After each round the benchmark prints figures of the first node: the resident memory of its processes, the
-authors and calls in its heartbeats, and the size of its record.
+restarts the third node, which thereby becomes a new author of calls. In every second round it also deletes that node's
+record. After each round the benchmark prints figures of the first node: the resident memory of its processes, the
+authors and live presses that it knows, and the size of its record.
 
 The exit status is 1 if the worker's memory grows by more than 5 % from the second to the last quarter.
 
-With --world HOURS the benchmark runs a simulated world instead, with a fault every two minutes. After each quarter
-it prints the largest size of each collection that can grow in a node.
+With --world HOURS the benchmark runs a simulated world instead, with about one fault every two minutes. After each
+quarter of the time, it prints the size of each collection that can grow, in the node where it is largest.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from elevator.simulation.world import World
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
 GROWTH_MAX = 1.05
-"""An increase by a smaller factor does not count as growth, because allocators keep some freed memory."""
+"""The largest factor that does not count as growth, because allocators keep some freed memory."""
 
 
 def main() -> int:

@@ -112,8 +112,8 @@ def cpu_s(group: Lab, name: str | None = None) -> float:
 def relay(server_port: int) -> Iterator[tuple[int, socket.socket]]:
     """Relay one connection to *server_port* in a process of its own, so that this process does not delay it.
 
-    Yield the port to connect to, and a socket for two messages. "reset" begins a measurement. "report" is answered with
-    the longest time between two sweeps since then, in ms.
+    Yield the port to connect to, and a socket. To begin a measurement, send "reset" to the socket. In reply to
+    "report", the relay sends the longest time between two sweeps since the last message, in ms.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, socket.create_server(("127.0.0.1", 0)) as listener:
@@ -133,7 +133,7 @@ def relay(server_port: int) -> Iterator[tuple[int, socket.socket]]:
 
 
 def forward(listener: socket.socket, server_port: int, control: socket.socket) -> None:
-    """Forward bytes in both directions until the client disconnects or *control* is closed."""
+    """Forward bytes in both directions until the client disconnects or the other end of *control* is closed."""
     client, _ = listener.accept()
     server = socket.create_connection(("127.0.0.1", server_port))
     for each in (client, server):

@@ -49,11 +49,11 @@ int fdatasync(int descriptor) {{ return (void)descriptor, slow(); }}
 
 @define
 class Panel:
-    """An elevator server whose car stays at floor 0. Its buttons are pressed one after the other."""
+    """An elevator server whose car stays at floor 0. From `begin_ms` on, a button is pressed every EVERY_MS."""
 
     listener: socket.socket
     begin_ms: float = float("inf")
-    """When the first button is pressed; infinite: never."""
+    """When the first button is pressed; infinite if no button is pressed."""
     first_messages_ms: list[float] = field(factory=list)
     """Time of the first message on each connection."""
     gap_ms: float = 0
@@ -158,7 +158,7 @@ def node(floors: int = FLOORS) -> Iterator[tuple[Lab, Panel]]:
 
 
 def kill(group: Lab, name: str) -> float:
-    """Kill the node's processes that are called *name*; return the time in ms."""
+    """Kill the node's processes that are called *name*; return the time of the kill, in ms."""
     pids, killed_ms = group.processes(0, name), now_ms()
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
@@ -166,7 +166,7 @@ def kill(group: Lab, name: str) -> float:
 
 
 def measure_failovers(rounds: int, victims: str) -> list[float]:
-    """Kill *victims* repeatedly. Return the ms from each kill of the worker to the first message of the next worker."""
+    """Kill *victims* again and again. Return the ms from each kill of the worker to the first message of the next."""
     took = []
     with node(floors=4) as (group, panel):
         for number in range(1, rounds + 1):
@@ -182,7 +182,10 @@ def measure_failovers(rounds: int, victims: str) -> list[float]:
 
 
 def count_missed_presses() -> tuple[int, int]:
-    """Press each button once, and kill the worker at random times. Return (kills, missed presses)."""
+    """Press each button once, and kill the worker at random times.
+
+    Return how often the worker was killed, and how many presses lit no lamp.
+    """
     kills = 0
     with node() as (group, panel):
         panel.begin_ms = now_ms() + 200
@@ -207,7 +210,7 @@ def longest_gap() -> float:
 
 
 def longest_gap_on_slow_disk() -> float:
-    """Return the `longest_gap` on a disk whose fsync takes 200 ms."""
+    """Return the `longest_gap` on a disk whose fsync takes SYNC_MS."""
     with tempfile.TemporaryDirectory() as directory:
         library = f"{directory}/slow.so"
         subprocess.run(

@@ -4,8 +4,8 @@ For each size of the group it prints one column:
 
 1. *Datagrams.* Their sizes and rates in an idle group, and the size of a heartbeat with a press. These figures are
    exact.
-2. *One heartbeat.* The time from a received datagram to the end of the turn. The assignment has a row of its own,
-   because a node in a large group computes it at most every 100 ms.
+2. *One heartbeat.* The time from a received datagram to the end of the turn that reads it. The assignment has a row of
+   its own, because a node in a large group computes it at most every 100 ms.
 3. *A press in the simulated world.* The virtual time until the lamp is lit, and the heartbeats per node during this
    time. A cell is empty if its run takes longer than WORLD_S.
 4. *A real node.* Node 0 runs with its supervisor, its recorder and a simulated elevator. The fleet
@@ -219,7 +219,7 @@ def size_figures(cars: int, floors: int) -> Figures:
 
 @define
 class Devices:
-    """A fake disk, network and panel for node 0. They store the last record and ignore the rest."""
+    """A fake disk, network and panel for node 0. It keeps the last record and ignores heartbeats and outputs."""
 
     record: Record | None = None
 
@@ -252,7 +252,7 @@ class Reader:
         return datagram(evolve(idle, **{"sequence": self.sequence, "calls": Calls(), "rates": None, **changes}))
 
     def read(self, node: Node, *datagrams: bytes, recorded: Calls | None = None) -> Node:
-        """Admit *datagrams* and return *node* after the turn that reads them."""
+        """Admit *datagrams*; return *node* after the turn that reads them. *recorded* is that of the turn's `Tick`."""
         admitted = [self.admission.admit(each) for each in datagrams]
         heartbeats = tuple([each for each in admitted if each is not None])
         tick = Tick(self.now_ms, self.inputs, heartbeats, recorded)
@@ -260,7 +260,7 @@ class Reader:
         return turn(node, tick, lambda: (self.now_ms, self.inputs), devices, devices, devices)
 
     def median_us(self, node: Node, make: Callable[[int], bytes], prepare: Callable[[], None] | None = None) -> float:
-        """Return the median time to read one datagram. Each measurement starts with the same state of *node*."""
+        """Return the median time in which *node* reads one datagram. Each measurement starts from the same *node*."""
         took_ns = []
         for number in range(ROUNDS):
             sealed = make(number)
@@ -381,7 +381,7 @@ def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[in
 
 
 class Used(NamedTuple):
-    """A reading of the CPU time of node 0's processes."""
+    """The CPU time that node 0's processes have used until `at_ns`, by process name."""
 
     at_ns: int
     of_ns: dict[str, int]
@@ -483,9 +483,9 @@ def percent(before: Used, after: Used) -> dict[str, float]:
 
 
 def press_repeatedly(group: Lab, others: FleetProcess, floors: int, seconds: float) -> list[float]:
-    """Press a dark button on node 0's panel about every PRESS_EVERY_MS. Return the ms to each lamp that lit.
+    """Press a dark button on node 0's panel about every PRESS_EVERY_MS. Return the ms until each lamp that lit.
 
-    The intervals vary by up to HEARTBEAT_MS, so that presses fall at all phases of the heartbeats.
+    The intervals vary by up to HEARTBEAT_MS, so that presses come at all phases of the heartbeats.
     """
     rng, lamps_ms = random.Random(1), list[float]()
     begin_s = time.monotonic()
