@@ -42,7 +42,7 @@ def ride(people: list[tuple[int, int, int]], assigner: str = "lqf", capacity: in
     return list(zip(done.waits_ms, done.journeys_ms, strict=True))
 
 
-def test_stop_adds_its_time_to_the_trip_and_each_passenger_adds_a_transfer() -> None:
+def test_each_stop_and_each_transfer_adds_its_time_to_the_journey() -> None:
     up_ms = TURN_MS + 4 * PASS_MS + PASS_MS + DOOR_MS
     down_ms = TURN_MS + DOOR_MS + 4 * PASS_MS + PASS_MS + DOOR_MS
     assert ride([(0, 4, 0)]) == [(up_ms + ENTER_MS, up_ms + ENTER_MS + down_ms + LEAVE_MS)]
@@ -70,7 +70,7 @@ def test_full_car_returns_for_those_whom_it_left_behind() -> None:
 
 
 def test_lqf_goes_to_the_queue_that_has_waited_longest() -> None:
-    """The car leaves for floor 2. Then passengers come to floors 8, 9 and 1. Floor 1 is on its way down."""
+    """The car leaves for floor 2. Then passengers come to floors 8, 9 and 1. Floor 1 is on the car's way down."""
     people = [(0, 2, 0), (10, 8, 0), (20, 9, 0), (30, 1, 0)]
     waits = dict(zip((2, 8, 9, 1), (wait for wait, _ in ride(people)), strict=True))
     assert sorted(waits, key=lambda floor: waits[floor]) == [2, 1, 8, 9]
@@ -154,6 +154,6 @@ def test_command_prints_a_row_for_each_algorithm_and_mix() -> None:
 
 
 @pytest.mark.parametrize("words", [["--seeds", "0"], ["--park", "x"], ["more"]])
-def test_bad_arguments_print_one_line_and_return_2(words: list[str]) -> None:
+def test_bad_arguments_print_one_line_and_exit_with_status_2(words: list[str]) -> None:
     done = command(*words)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -47,7 +47,7 @@ def test_passenger_at_an_open_door_enters_at_once_and_extends_the_dwell_time() -
 
 
 def test_passenger_waits_for_a_car_in_the_right_direction() -> None:
-    """The car has announced down at floor 1. The passenger to floor 2 waits until it returns."""
+    """The car has announced down at floor 1. The passenger to floor 2 waits until the car returns."""
     (_, first), (wait, _) = ride([(1000, 1, 0), (3600, 1, 2)])
     assert first == 2500 + 3000 + 2500
     down_again_ms = 1000 + first
@@ -78,8 +78,8 @@ def test_sparing_parking_causes_fewer_motor_starts_than_spread_parking() -> None
 def test_textbook_rules_differ_for_a_car_that_approaches_in_the_other_direction(assigner: str, wait_ms: int) -> None:
     """Car 0 goes up to floor 3. Meanwhile a passenger at floor 2 wants to go down, and car 1 rests at floor 0.
 
-    The nearest car is car 0 until it has passed floor 2, at 8000 ms; only then does car 1 leave. The car that can be
-    there first is car 1.
+    `nearest` assigns the call to car 0 until that car has passed floor 2, at 8000 ms. Only then does car 1 leave. `eta`
+    assigns the call to car 1 at once, because car 1 can be there first.
     """
     assert ride([(0, 0, 3), (3500, 2, 0)], cars=2, assigner=assigner)[1][0] == wait_ms
 
@@ -193,7 +193,7 @@ def test_every_baseline_has_its_own_rows_and_summary() -> None:
     assert "nan" not in done.stdout  # One seed gives no interval.
 
 
-def test_ratios_are_the_same_if_neither_side_parks() -> None:
+def test_plain_and_equal_results_are_the_same_without_parking() -> None:
     done = json.loads(command(*SMALL, "--park", "none", "--profiles", "inter", "--json").stdout)
     for cell in done["cells"]:
         assert cell["plain"] == cell["equal"]
@@ -209,6 +209,6 @@ def test_help_explains_the_columns() -> None:
 @pytest.mark.parametrize(
     "words", [["--configs", "9x9"], ["--loss", "100"], ["--seed", "x"], ["--passengers", "1"], ["--plot", "/proc/x"]]
 )
-def test_bad_arguments_print_one_line_and_return_2(words: list[str]) -> None:
+def test_bad_arguments_print_one_line_and_exit_with_status_2(words: list[str]) -> None:
     done = command(*SMALL, *words) if words[0] == "--plot" else command(*words)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -1,4 +1,4 @@
-"""`elevator doctor`: each check on real sockets and directories, and the command while nodes run."""
+"""`elevator doctor`: each check on real sockets, directories and a simulated card, and the command while nodes run."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def heartbeat(id: int, floors: int = 4) -> Heartbeat:
 
 
 def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
-    """Return traffic of *nodes*, each (id, address, floors), and *others* datagrams of another group."""
+    """Return the traffic of *nodes*, each (id, address, floors), and of *others* datagrams of another group."""
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, floors in nodes:
         by_id.setdefault(id, {})[address] = heartbeat(id, floors)
@@ -155,7 +155,7 @@ def test_server_that_answers_passes_the_check() -> None:
         assert "between floors" in check_server("127.0.0.1", port, 6).text
 
 
-def test_server_with_more_floors_fails_the_check() -> None:
+def test_car_above_the_top_floor_of_the_node_fails_the_check() -> None:
     with elevator(5) as port:
         found = check_server("127.0.0.1", port, 4)
     assert (found.good, "--floors" in found.text) == (False, True)
@@ -224,7 +224,9 @@ def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
         yield opened
 
 
-def test_no_network_interface_fails_the_check(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_without_network_interfaces_fails_the_check(
+    filtered: Filtered, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(broadcast, "find_routes", lambda _, address: [])
         found = check_broadcast(filtered, None)
@@ -328,13 +330,13 @@ if (
             (("INPUT", "-p", "udp", "--dport", "20146"), "are sent and received (va, vc)"),
         ],
     )
-    def test_iptables_rule_is_reported(rule: tuple[str, ...], verdict: str, message: str) -> None:
+    def test_check_reports_which_broadcasts_iptables_blocks(rule: tuple[str, ...], verdict: str, message: str) -> None:
         done = check_behind_firewall("-A", *rule, "-j", verdict)
         assert (done.returncode, done.stderr) == (0, "")
         assert message in done.stdout
 
 
-def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listen_returns_the_nodes_of_the_group_and_counts_other_datagrams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_network, "LISTEN_S", 0.5)
     port, done = free_port(socket.SOCK_DGRAM), threading.Event()
 
@@ -401,7 +403,7 @@ def test_id_in_use_fails_the_check() -> None:
     assert check_id(GROUP, 1) == Finding(False, "id 1 is in use at 10.0.0.1: choose another --id")
 
 
-def test_record_directory_must_be_usable(tmp_path: Path) -> None:
+def test_record_directory_that_cannot_be_created_fails_the_check(tmp_path: Path) -> None:
     assert check_record(tmp_path / "new").good
     assert os.listdir(tmp_path / "new") == []  # noqa: PTH208
     assert check_record(None).good

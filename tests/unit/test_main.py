@@ -26,7 +26,7 @@ QUIET = {"keygen", "serve-card"}
 
 
 @pytest.mark.parametrize("name", PRINTING)
-def test_command_ends_silently_when_its_reader_has_closed_the_pipe(name: str) -> None:
+def test_command_ends_silently_when_its_output_pipe_is_closed(name: str) -> None:
     arguments = PRINTING[name]
     if name in ("doctor", "watch"):
         arguments = [*arguments, "--net-port", str(free_port(socket.SOCK_DGRAM))]

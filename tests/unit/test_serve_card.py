@@ -20,6 +20,7 @@ from elevator.building.shaft import Shaft, put
 from elevator.cli.serve_card import Wanted, answer, apply
 from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
 from elevator.hardware.elevator_server import ElevatorServer, changes, sweep
+from elevator.hardware.io_card import READ_IDENTITY
 
 
 def test_write_messages_set_the_outputs() -> None:
@@ -36,7 +37,7 @@ def test_motor_command_may_contain_a_speed() -> None:
     assert (first.outputs.motor, first.speed) == (Motor.UP, 200)
     second = apply(first, bytes((1, 1, 0, 0)), 50)
     assert second.speed == 50
-    assert second.outputs != first.outputs, "the command is sent again because the speed is new"
+    assert second.outputs != first.outputs, "the command must be sent again, because the speed is new"
     assert apply(second, bytes((1, 1, 0, 0)), 50) == second, "an equal command changes nothing"
 
 
@@ -200,12 +201,12 @@ def test_motor_stops_when_the_worker_is_killed(served: Served) -> None:
         assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
 
 
-def test_garbled_reply_halts_the_motor_until_replies_are_valid_again(served: Served) -> None:
+def test_unrequested_reply_halts_the_motor_until_replies_are_valid_again(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
         served.wait(lambda: served.elevator.shaft.motor is Motor.UP)
         port = os.open(served.line.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        os.write(port, b"\xff")
+        os.write(port, READ_IDENTITY)
         os.close(port)
         served.wait(lambda: served.elevator.shaft.motor is Motor.STOP)
         served.wait(lambda: served.elevator.shaft.motor is Motor.UP)

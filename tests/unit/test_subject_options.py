@@ -39,6 +39,6 @@ def test_relative_path_to_a_program_is_made_absolute(tmp_path: Path) -> None:
     assert prepare_launch(parse("--", "run"), 0, 2, 4, tmp_path, None).command == ["run"]
 
 
-def test_too_few_values_for_the_cars_are_refused() -> None:
+def test_per_car_option_with_too_few_values_is_refused() -> None:
     with pytest.raises(BadCommand, match="--per-car role needs 3 values"):
         parse("--cars", "3", "--per-car", "role=Master,Backup", "--", "run")

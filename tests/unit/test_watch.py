@@ -200,7 +200,9 @@ def test_watch_ends_when_its_output_pipe_is_closed() -> None:
     "argv",
     [["--net-port", "0"], ["--group", ""], ["--broadcast", "239.1.2"], ["--web", "x"], ["--json", "x"]],
 )
-def test_bad_arguments_print_one_line_and_return_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_print_one_line_and_exit_with_status_2(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(argv)
     assert exit_.value.code == 2
