@@ -146,11 +146,11 @@ def _run(
 
 def ready_line(ports: list[int], control_port: int) -> str:
     where = f"{'port' if len(ports) == 1 else 'ports'} {', '.join(map(str, ports))}"
-    return f"simulating {counted(len(ports), 'elevator')} on {where}, control on {control_port}"
+    return f"simulating {counted(len(ports), 'elevator')} on {where}, control socket on port {control_port}"
 
 
 class ControllerErrors:
-    """Reports controllers' bad requests, reloads and unsafe commands, at most once per second for each car and kind."""
+    """Reports bad requests, requests to reload, and unsafe commands: at most one per second for each car and kind."""
 
     def __init__(self) -> None:
         self._next = 0

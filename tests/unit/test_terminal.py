@@ -426,7 +426,8 @@ def test_ignored_arguments_are_shown_before_and_in_the_picture() -> None:
 def test_headless_simulator_prints_lines_even_in_a_terminal() -> None:
     screen = Screen("sim", "--port", "0", "--headless", "--nonsense")
     try:
-        screen.until(rb"elevator sim: ignored --nonsense\r\nsimulating 1 elevator on port \d+, control on \d+\r\n")
+        ready = rb"simulating 1 elevator on port \d+, control socket on port \d+\r\n"
+        screen.until(rb"elevator sim: ignored --nonsense\r\n" + ready)
         assert b"\x1b" not in screen.output
         assert screen.has_original_settings()
     finally:
