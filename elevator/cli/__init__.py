@@ -9,6 +9,6 @@ Other programs depend on the options, the output of `watch --json` and these exi
   0  success
   1  a check, a test or a demo failed; for `assign`, any error
   2  the arguments are bad, the command cannot do its work, or an exam is incomplete
-130  interrupted by the user; a command that normally runs until then ends with 0 instead
+130  interrupted by the user, except for commands that normally run until then, such as a node
 141  the reader of the output has closed its pipe
 """

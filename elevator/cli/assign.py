@@ -1,7 +1,7 @@
-"""`elevator assign`: a replacement for TTK4145's hall_request_assigner.
+"""`elevator assign`: a replacement for TTK4145's hall_request_assigner, here called *the original*.
 
-The command answers like the original. `--help` lists the differences (assign_help.py). If the input is invalid, the
-command prints one line on standard error and exits with status 1.
+Except for the differences that `--help` lists (assign_help.py), the command gives the same answers as the original. If
+the input is invalid, it prints one line on standard error and exits with status 1.
 
 - Options are parsed like D's std.getopt, which the original uses: see `extract`. Unknown options and other words are
   ignored.

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import define, field
 
 LINE_BYTES_MAX = 1 << 23
-"""The maximum length of a request in bytes. The request for 500 cars and 1024 floors takes about 4 MB."""
+"""The maximum length of a request in bytes. The largest valid request, for 500 cars and 1024 floors, has about 4 MB."""
 UNREAD_BYTES_MAX = 1 << 24
 """The server disconnects a client that leaves more than this many bytes of answers unread."""
 
@@ -23,7 +23,7 @@ class Client:
 
 
 def run(path: str, answer: Callable[[str], str]) -> None:
-    """Answer lines on a socket at *path* until SIGTERM or SIGINT, then remove it. Raise OSError if listening fails."""
+    """Answer lines on a new socket at *path*. At SIGTERM or SIGINT, remove it. Raise OSError if listening fails."""
     reading, writing = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(writing, b"."))

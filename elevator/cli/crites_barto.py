@@ -2,7 +2,7 @@
 
 The system is that of R. H. Crites and A. G. Barto, "Elevator Group Control Using Multiple Reinforcement Learning
 Agents", Machine Learning 33, pp. 235-262, 1998. Sections 3.3 and 5.1 give its parameters and the published results.
-Four cars for up to 20 people serve ten floors during the down-peak hour of an office building.
+Four cars, each for up to 20 people, serve ten floors during the down-peak hour of an office building.
 
  1. A car passes a floor in 1.45 s. A stop takes 7.19 s longer: the car brakes, opens and closes its door, and
     accelerates. A turn takes 1 s more. The paper does not say whether the 7.19 s include half a floor of braking and

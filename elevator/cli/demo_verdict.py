@@ -1,4 +1,4 @@
-"""How long a demo waits for its passengers, and its exit status."""
+"""How long a demo waits for its last passengers, and whether it passes."""
 
 from collections.abc import Mapping
 

@@ -1,8 +1,8 @@
 """`elevator bench dispatch`: compares an algorithm that assigns hall calls with simpler ones, the *baselines*.
 
  1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. Load 1 is the highest
-    arrival rate that the cars could handle if each carried one passenger at a time, including the empty trip to the
-    next passenger.
+    arrival rate that the cars could handle if each carried one passenger at a time, and then drove to the next one
+    empty.
  2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, others between
     random floors. splitmix64 generates all random numbers from the seed.
  3. C code (native/bench.h) simulates cars, doors and passengers, and calls the assigners that the nodes use. All cars
@@ -127,7 +127,7 @@ def passengers_per_ms(cars: int, floors: int, profile: tuple[float, float], load
 
 
 def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[int]"]) -> Results:
-    """Simulate one building with each stream of passengers; combine the results."""
+    """Simulate one building with the passengers in *streams*, one stream for each seed. Combine the results."""
     waits: list[list[int]] = []
     journeys: list[int] = []
     counted: list[Counts] = []

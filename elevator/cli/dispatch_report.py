@@ -199,7 +199,7 @@ def summary(found: Sequence[Cell], loss: int) -> str:
 
 
 def summary_of(found: Sequence[Cell], baseline: str) -> list[str]:
-    """Return the summary for one baseline. *found* are its cells."""
+    """Return the lines of the summary for *baseline*. *found* are the cells with that baseline."""
     lines = [f"{'relative to ' + baseline:<33}{'without parking':^24}{'with equal parking':^24}"]
     for what, words in (("waits_s", "waiting time, geometric mean"), ("p95s_s", "95th percentile of the waits")):
         means = [ratio(found, what, base) for base in ("plain", "equal")]
@@ -265,9 +265,9 @@ BAR, GAP, LEFT, HEIGHT = 12, 10, 60, 300
 
 
 def as_svg(found: Sequence[Cell], caption: str) -> str:
-    """Return an SVG bar chart of mean waiting times relative to one baseline, with a line at 1.
+    """Return an SVG bar chart of mean waiting times relative to one baseline, with a red line at 1.
 
-    A bar is the ratio to the baseline without parking; the line across it is the ratio with equal parking.
+    A bar is the ratio to the baseline without parking. The black line across the bar is the ratio with equal parking.
     """
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in found:

@@ -38,7 +38,7 @@ CARD_S = 3.0
 FOREIGN_S = 0.5
 """How long to watch for replies from the I/O card to another program's requests."""
 HALTS_MAX = 2
-"""If the client halts the motor more often than this during the check, another program is using the card. A busy
+"""If the card's client halts the motor more often than this during the check, another program is using the card. A busy
 machine alone may cause one halt."""
 
 
@@ -78,9 +78,9 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
 
 
 def check_server(host: str, port: int, floors: int) -> Finding:
-    """Check that the server answers fast, and that its car is not at a floor above the node's *floors* floors.
+    """Check that the server answers REQUESTS reads of the floor sensor, and fast enough.
 
-    Send REQUESTS reads of the floor sensor.
+    Also check that its car is not above the top floor of the node, which has *floors* floors.
     """
     where = f"elevator server on {host} port {port}"
     try:

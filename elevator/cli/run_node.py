@@ -160,7 +160,10 @@ def node_parser() -> Arguments:
         "stop); default: spread",
     )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="TOML file with the same settings; options override it"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file with these settings; options on the command line override it",
     )
     parser.add_argument(
         "--log-level",

@@ -252,7 +252,12 @@ def main(argv: list[str]) -> int:
     interval_help = f"time between reads of the pins in ms, at most {SWEEP_MS}; default: {SWEEP_MS}"
     add("-i", "--interval", type=integer(0, 3_600_000), default=SWEEP_MS, metavar="MS", help=interval_help)
     add("--host", default="127.0.0.1", help="address to listen on; default: 127.0.0.1")
-    add("--speed", type=integer(1, 255), default=SPEED, help=f"speed of the motor, 1..255; default: {SPEED}")
+    add(
+        "--speed",
+        type=integer(1, 255),
+        default=SPEED,
+        help=f"motor speed, 1..255, unless the client sets another; default: {SPEED}",
+    )
     add("--adopt", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     line = "%(asctime)s.%(msecs)03d serve-card: %(message)s"

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         "--seeds",
         type=seeds,
         metavar="A..B",
-        help="one seed, or a range of seeds; default: starting at a random seed",
+        help="one seed, or a range of seeds; default: seeds from a random one on, 100 without --hours or --minutes",
     )
     parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars, 1..9; default: random")
     parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors, 2..20; default: random")

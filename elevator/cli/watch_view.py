@@ -28,7 +28,7 @@ class NodeStatus:
     address: str
     received_at_ms: int
     recent_ms: tuple[int, ...]
-    """Arrival times of the node's heartbeats in the last RATE_MS."""
+    """Arrival times of the node's newest heartbeat and of those in the RATE_MS before it."""
     duplicate_at_ms: int | None = None
     """When a second node with this id was last heard from; None if there was none."""
 
