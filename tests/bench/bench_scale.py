@@ -246,7 +246,7 @@ class Reader:
     sequence: int = 1
 
     def seal_next(self, author: Author, **changes: Any) -> bytes:
-        """Return the next datagram of *author*; by default without entries."""
+        """Return the next datagram of *author*: a heartbeat without entries, except for the fields in *changes*."""
         self.sequence += 1
         idle = message(author, self.cars, self.floors, self.node.calls)
         return datagram(evolve(idle, **{"sequence": self.sequence, "calls": Calls(), "rates": None, **changes}))
@@ -338,7 +338,7 @@ def world_figures(cars: int, floors: int, loss: int) -> Figures:
 
 
 def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[int]]:
-    """Press cab buttons one by one. Return, for each, the heartbeats and the ms until its lamp is lit."""
+    """Press cab buttons one by one. Return, for each press, how many heartbeats and ms pass until its lamp is lit."""
     deadline_s = time.monotonic() + WORLD_S
     at = tuple(float(id % floors) for id in range(cars))
     world = World(Plan(0, cars, floors, 2000, NEVER_MS, (), (), at=at, policy=Policy(park=Park.NONE)))

@@ -85,7 +85,7 @@ def test_lqf_does_not_take_a_call_that_another_car_was_sent_to() -> None:
     assert (done.waits_ms[0], done.journeys_ms[0]) == alone[0]
 
 
-def test_transfer_times_follow_the_truncated_distribution() -> None:
+def test_transfer_times_follow_a_truncated_erlang_distribution() -> None:
     numbers = uniform(3)
     drawn = [transfer_ms(numbers) for _ in range(3000)]
     assert min(drawn) >= 600
