@@ -166,7 +166,7 @@ def kill(group: Lab, name: str) -> float:
 
 
 def measure_failovers(rounds: int, victims: str) -> list[float]:
-    """Kill *victims* again and again. Return the ms from each kill of the worker to the first message of the next."""
+    """Kill *victims* *rounds* times. Return the ms from each kill of the worker to its successor's first message."""
     took = []
     with node(floors=4) as (group, panel):
         for number in range(1, rounds + 1):

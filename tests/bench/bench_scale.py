@@ -233,7 +233,7 @@ class Devices:
 
 @define
 class Reader:
-    """Node 0 and the datagrams of its peers. All peers are alive, and all lamps are lit."""
+    """Node 0 and the datagrams of its peers. All peers are alive, and the lamps of all calls are lit."""
 
     cars: int
     floors: int
@@ -246,7 +246,7 @@ class Reader:
     sequence: int = 1
 
     def seal_next(self, author: Author, **changes: Any) -> bytes:
-        """Return the next datagram of *author*: a heartbeat without entries, except for the fields in *changes*."""
+        """Return the next datagram of *author*: an idle heartbeat without entries, but with the fields in *changes*."""
         self.sequence += 1
         idle = message(author, self.cars, self.floors, self.node.calls)
         return datagram(evolve(idle, **{"sequence": self.sequence, "calls": Calls(), "rates": None, **changes}))

@@ -108,7 +108,8 @@ def test_invalid_passengers_are_rejected(people: list[tuple[int, int, int]]) -> 
 
 
 def test_random_numbers_match_splitmix64() -> None:
-    assert list(islice(uniform(0), 1)) == [(0xE220A8397B1DCDAF >> 11) * 2.0**-53]
+    outputs = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    assert list(islice(uniform(0), 3)) == [(output >> 11) * 2.0**-53 for output in outputs]
 
 
 @pytest.mark.parametrize(
