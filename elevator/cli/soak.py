@@ -8,7 +8,7 @@ from attrs import evolve
 
 from elevator.cli.arguments import Arguments, integer
 from elevator.cli.wording import counted
-from elevator.simulation.campaign import Outcome, keep_only, outcome, results, shrink
+from elevator.simulation.campaign import Outcome, keep_only, run_plan, run_seeds, shrink
 from elevator.simulation.faults import Plan
 from elevator.simulation.plans import plan
 
@@ -83,7 +83,7 @@ def replay(arguments: argparse.Namespace, whole: Plan) -> int:
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
     part = keep_only(whole, faults, presses)
-    done, transcript = outcome(evolve(part, flow=None) if arguments.no_traffic else part)
+    done, transcript = run_plan(evolve(part, flow=None) if arguments.no_traffic else part)
     if arguments.transcript or done.violation:
         print("\n".join(transcript))
     cars, floors = whole.cars, whole.floors
@@ -103,7 +103,7 @@ def run_campaign(arguments: argparse.Namespace) -> int:
     failed: list[Outcome] = []
     print(f"seeds {arguments.seeds[0]}..{arguments.seeds[-1]}, {counted(arguments.jobs, 'job')}", flush=True)
     reported_at = began
-    for seed, result in results(arguments):
+    for seed, result in run_seeds(arguments):
         now = time.monotonic()
         if result is None:
             lost += 1
@@ -140,7 +140,7 @@ def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
     """Shrink a failing run. Print the remaining faults and presses, the end of the transcript and a replay command."""
     whole = plan(failure.seed, arguments.cars, arguments.floors)
     small = shrink(whole)
-    _, transcript = outcome(small)
+    _, transcript = run_plan(small)
     kept_faults = ",".join(str(whole.faults.index(fault)) for fault in small.faults)
     kept_presses = ",".join(str(whole.presses.index(press)) for press in small.presses)
     kept = f"{counted(len(small.faults), 'fault')}, {counted(len(small.presses), 'press')}"

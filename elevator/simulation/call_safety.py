@@ -218,10 +218,10 @@ class CallLedger:
         for call in sorted(old - new):
             dots = lit.pop(call)
             since_ms = min(self.pressed_at_ms[dot] for dot in dots)
-            if self.served_at_ms.get(call, -1) < since_ms and not self.is_unknown(node, call, dots):
+            if self.served_at_ms.get(call, -1) < since_ms and not self.may_darken(node, call, dots):
                 self.fail(f"the lamp of {call} at car {node.name} went dark before the call was served")
 
-    def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
+    def may_darken(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
         """Return whether *node* may darken an unserved *call*, whose lamp was lit for the presses *dots*.
 
         A node may do so if it knows none of the presses. While a node hears from a duplicate, it may darken a cab call

@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
     """True if the run ended with an exception other than Violation."""
 
 
-def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
+def run_plan(plan: Plan) -> tuple[Outcome, list[str]]:
     """Run *plan*; return the result and the transcript."""
     try:
         world = World(plan)
@@ -62,7 +62,7 @@ def shrink(plan: Plan) -> Plan:
     Some of what is left may still be needless: the search leaves out only consecutive faults or presses, and ends after
     SHRINK_RUNS.
     """
-    if plan.flow is not None and outcome(evolve(plan, flow=None))[0].violation:
+    if plan.flow is not None and run_plan(evolve(plan, flow=None))[0].violation:
         plan = evolve(plan, flow=None)
     runs = 0
     for part in ("faults", "presses"):
@@ -72,7 +72,7 @@ def shrink(plan: Plan) -> Plan:
             while start < len(kept := getattr(plan, part)) and runs < SHRINK_RUNS:
                 smaller = evolve(plan, **{part: kept[:start] + kept[start + size :]})
                 runs += 1
-                if outcome(smaller)[0].violation:
+                if run_plan(smaller)[0].violation:
                     plan = smaller
                 else:
                     start += size
@@ -89,7 +89,7 @@ def keep_only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan
     )
 
 
-def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None]]:
+def run_seeds(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None]]:
     """Run each seed in a child process. Yield each seed with its result, or with None if the child died."""
     sys.stdout.flush()
     waiting, running = iter(arguments.seeds), dict[int, tuple[int, int]]()
@@ -98,7 +98,7 @@ def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None
             while len(running) < arguments.jobs and (seed := next(waiting, None)) is not None:
                 # Python ignores exceptions in its fork hooks, so a KeyboardInterrupt there would get lost.
                 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-                pipe, pid = start(seed, arguments)
+                pipe, pid = start_run(seed, arguments)
                 running[pipe] = pid, seed
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             if not running:
@@ -116,7 +116,7 @@ def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None
             os.waitpid(pid, 0)
 
 
-def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
+def start_run(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
     """Run *seed* in a child process; return the pipe for the result and the child's process id.
 
     The caller must block SIGINT first. It stays blocked in the child, so only the parent handles Ctrl-C.
@@ -126,7 +126,7 @@ def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
     if pid == 0:
         try:
             gc.disable()  # A run leaves few reference cycles, and the process ends after the run.
-            done, _ = outcome(plan(seed, arguments.cars, arguments.floors))
+            done, _ = run_plan(plan(seed, arguments.cars, arguments.floors))
             os.write(writing, json.dumps(done).encode())
         finally:
             os._exit(0)

@@ -126,13 +126,13 @@ class CarService:
             if node.number < self.trial.plan.cars and node.state is not None and node.is_program_unaffected():
                 self.judge_fault_reports(node)
             if node.state is not None and self.trial.is_unaffected(node):
-                self.judge_idle(node)
+                self.judge_unaffected(node)
             else:
                 node.stint.in_service_at_ms = self.trial.now_ms
         for dot, call in self.ledger.open.items():
             if self.ledger.pressed_at_ms[dot] > self.trial.now_ms - DARK_MS:
                 break
-            self.judge_dark(dot, call)
+            self.judge_dark_lamp(dot, call)
 
     def judge_fault_reports(self, node: ObservedNode) -> None:
         """Check the stop lamp and the fault reports.
@@ -161,7 +161,7 @@ class CarService:
         if (is_held or is_stuck or is_blocked) and not is_reported:
             self.fail(f"car {node.name} cannot serve calls but does not report a fault")
 
-    def judge_idle(self, node: ObservedNode) -> None:
+    def judge_unaffected(self, node: ObservedNode) -> None:
         """Check the floor indicator, the reported fault and the open door of an unaffected car."""
         stint, elevator, now_ms = node.stint, node.elevator, self.trial.now_ms
         is_shown = elevator.indicator == elevator.sensed or elevator.sensed is None
@@ -189,7 +189,7 @@ class CarService:
                 ):
                     self.fail(f"car {node.name} keeps its door open instead of serving {call}")
 
-    def judge_dark(self, dot: Dot, call: Call) -> None:
+    def judge_dark_lamp(self, dot: Dot, call: Call) -> None:
         """Check that a press has lit its lamp on the same panel in time (DARK_MS, DARK_LOSSY_MS)."""
         members = self.trial.nodes[: self.trial.plan.cars]
         node = next((each for each in members if each.state is not None and each.state.me == dot.author), None)

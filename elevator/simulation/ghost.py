@@ -16,14 +16,14 @@ class Ghost:
     """When the ghost sends its next heartbeat."""
     floor: int = 0
     claims: bool = False
-    counter: int = 0
+    sequence: int = 0
     known: Calls = Calls()
 
     def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
         """Return the next heartbeat. It acknowledges all *known* calls, and says that the ghost *hears* these nodes."""
-        self.counter += 1
+        self.sequence += 1
         if known != self.known:  # Equal calls stay the same object, as in decoded heartbeats.
             self.known = known
         hall = self.known.hall if self.claims else Buttons()
         car = Car(self.floor, Direction.UP, Behaviour.IDLE, Fault.NONE)
-        return Heartbeat(GHOST, self.counter, floors, car, hall, hears, self.known, self.known.digest)
+        return Heartbeat(GHOST, self.sequence, floors, car, hall, hears, self.known, self.known.digest)

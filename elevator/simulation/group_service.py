@@ -29,7 +29,7 @@ ORPHAN_MS = 700
 UNCLAIMED_MS = 4500
 """Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s, because a brief claim restarts the wait, plus the
 time until the other nodes receive the claims."""
-RESERVED_MS = 250
+SERVE_MS = 250
 """A car with an open door claims a new call at its floor within this time, or not at all."""
 DISPUTE_MS = 150
 """How long two cars may claim the same call: until each node has received the claim of the other."""
@@ -99,7 +99,7 @@ class GroupService:
         made_ms, announced = self.wanted_since_ms.get(call, 0), node.stint.announced
         if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
             return False
-        is_fresh = self.trial.now_ms - node.opened_at_ms < EXTENSION_MS and self.trial.now_ms - made_ms < RESERVED_MS
+        is_fresh = self.trial.now_ms - node.opened_at_ms < EXTENSION_MS and self.trial.now_ms - made_ms < SERVE_MS
         return is_fresh and node.opened_at_ms <= made_ms - REACTION_MS and announced.button is call.button
 
     def judge_turn(self, event: TurnTaken) -> None:

@@ -223,7 +223,7 @@ class SimulatedNode:
         trial, process, disk = self.trial, self.process, self.disk
         try:
             if disk.due_at_ms <= trial.now_ms and disk.work(trial.now_ms):
-                process.stops_at(Point.AFTER_RECORD)
+                process.interrupt_if_due(Point.AFTER_RECORD)
             if process.state is None or process.is_frozen:
                 return
             self.perform_outputs()
@@ -259,7 +259,7 @@ class SimulatedNode:
         while process.outputs:
             output = process.outputs[0]
             before, after = POINTS[type(output)]
-            if process.stops_at(before):
+            if process.interrupt_if_due(before):
                 return
             process.outputs.pop(0)
             match output:
@@ -270,7 +270,7 @@ class SimulatedNode:
                 case Heartbeat():
                     self.trial.emit(HeartbeatSent(self.number, output))
                     self.links.send(self.number, output, now_ms)
-            if process.stops_at(after):
+            if process.interrupt_if_due(after):
                 return
 
     # What `turn` calls: these functions read the inputs and collect the outputs.
@@ -282,7 +282,7 @@ class SimulatedNode:
     def read_inputs_again(self) -> tuple[int, Inputs | None]:
         """Return `read_inputs()`, or raise Frozen if a fault freezes the program here, just before its first output."""
         self.is_full_turn = True
-        if self.process.freezes_at(Point.BEFORE_HARDWARE):
+        if self.process.freeze_if_due(Point.BEFORE_HARDWARE):
             raise Frozen
         return self.read_inputs()
 

@@ -54,9 +54,9 @@ class SimulatedProcess:
         self.backlog.clear()
         self.wake_at_ms = NEVER_MS
 
-    def stops_at(self, point: Point) -> bool:
+    def interrupt_if_due(self, point: Point) -> bool:
         """Freeze the process if that is due at *point* of the turn; return whether it did. Raise Killed if it dies."""
-        if self.freezes_at(point):
+        if self.freeze_if_due(point):
             return True
         if self.kill_at in (0, point):
             raise Killed(point)
@@ -64,7 +64,7 @@ class SimulatedProcess:
             self.kill_at -= 1
         return False
 
-    def freezes_at(self, point: Point) -> bool:
+    def freeze_if_due(self, point: Point) -> bool:
         """Freeze the process if a fault is pending for this *point*; return whether it froze."""
         if self.pending_freeze is None or self.pending_freeze.point is not point or self.unfinished is None:
             return False

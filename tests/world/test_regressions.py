@@ -151,11 +151,11 @@ def parameters() -> list[object]:
 
 @pytest.mark.parametrize("regression", parameters())
 def test_plan_that_once_failed_passes(regression: Regression) -> None:
-    done, transcript = campaign.outcome(regression.plan())
+    done, transcript = campaign.run_plan(regression.plan())
     assert not done.violation, "\n".join(transcript[-40:])
 
 
 @pytest.mark.parametrize("regression", parameters())
 def test_plan_fails_when_its_bug_is_put_back(regression: Regression, monkeypatch: pytest.MonkeyPatch) -> None:
     reword(monkeypatch, regression.function, regression.correct, regression.faulty)
-    assert campaign.outcome(regression.plan())[0].violation
+    assert campaign.run_plan(regression.plan())[0].violation

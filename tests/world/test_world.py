@@ -30,9 +30,9 @@ SMALL = ("--cars", "1", "--floors", "2", "--jobs", "2")
 @pytest.mark.rule("G5")
 def test_panels_may_differ_while_a_call_is_being_served() -> None:
     run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=NO_PARKING)
-    _, transcript = campaign.outcome(run)
+    _, transcript = campaign.run_plan(run)
     served = next(line for line in transcript if "lamp down 2 off" in line)
-    done, transcript = campaign.outcome(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))
+    done, transcript = campaign.run_plan(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))
     assert served in transcript
     assert not done.violation
 
@@ -41,10 +41,10 @@ def test_panels_may_differ_while_a_call_is_being_served() -> None:
 def test_lamp_may_go_dark_just_after_its_button_was_pressed_again() -> None:
     for seed in range(1, 7):
         run = Plan(seed, 3, 4, 2000, 8000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=NO_PARKING)
-        _, transcript = campaign.outcome(run)
+        _, transcript = campaign.run_plan(run)
         served_ms = next(int(line.split()[0]) for line in transcript if "lamp down 2 off" in line)
         again = Press(served_ms - 6, served_ms + 194, 0, DOWN, 2)
-        done, transcript = campaign.outcome(evolve(run, presses=(*run.presses, again)))
+        done, transcript = campaign.run_plan(evolve(run, presses=(*run.presses, again)))
         assert not done.violation, "\n".join(transcript[-40:])
 
 
@@ -56,13 +56,13 @@ PROFILES = [pytest.param(profile, marks=() if profile is Profile.INTER else pyte
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_plan_passes(seed: int) -> None:
-    done, transcript = campaign.outcome(plan(seed))
+    done, transcript = campaign.run_plan(plan(seed))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
 def test_run_is_reproducible_in_another_process_with_another_hash_seed() -> None:
-    digest = campaign.outcome(plan(29))[0].digest
-    assert campaign.outcome(plan(29))[0].digest == digest
+    digest = campaign.run_plan(plan(29))[0].digest
+    assert campaign.run_plan(plan(29))[0].digest == digest
     command = [sys.executable, "-m", "elevator", "soak", "--seeds", "29"]
     for hash_seed in ("1", "2"):
         other = subprocess.run(
@@ -77,7 +77,7 @@ def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> Non
     """Each node sends to one other node and receives from the third. So no two have the same information."""
     drawn = plan(seed, cars=3)
     cycle = tuple(InjectedFault(FaultKind.ONE_WAY, 0, NEVER_MS, target=id, detail=(id + 1) % 3) for id in range(3))
-    done, transcript = campaign.outcome(evolve(drawn, faults=cycle))
+    done, transcript = campaign.run_plan(evolve(drawn, faults=cycle))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
@@ -121,7 +121,7 @@ def test_shrinking_keeps_only_the_press_that_makes_the_run_fail(monkeypatch: pyt
     def fails_with_culprit(smaller: Plan) -> tuple[campaign.Outcome, list[str]]:
         return campaign.Outcome(3, 0, 0, "", "violation" if culprit in smaller.presses else ""), []
 
-    monkeypatch.setattr(campaign, "outcome", fails_with_culprit)
+    monkeypatch.setattr(campaign, "run_plan", fails_with_culprit)
     assert campaign.shrink(whole) == evolve(whole, faults=(), presses=(culprit,), flow=None)
 
 
@@ -133,8 +133,8 @@ def test_campaign_whose_seeds_pass_exits_with_status_0(capsys: pytest.CaptureFix
 def test_campaign_fails_if_the_process_of_a_seed_dies(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outcome = campaign.outcome
-    monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 3 else outcome(plan))
+    run_plan = campaign.run_plan
+    monkeypatch.setattr(campaign, "run_plan", lambda plan: os._exit(0) if plan.seed == 3 else run_plan(plan))
     assert soak.main(["--seeds", "1..4", *SMALL]) == 1
     assert "3 passed, 0 failed, 1 without a result" in capsys.readouterr().out
 
@@ -155,8 +155,8 @@ def test_interrupt_is_blocked_while_a_process_is_forked(monkeypatch: pytest.Monk
 def test_campaign_with_a_time_limit_fails_if_the_process_of_a_seed_dies(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outcome = campaign.outcome
-    monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 2 else outcome(plan))
+    run_plan = campaign.run_plan
+    monkeypatch.setattr(campaign, "run_plan", lambda plan: os._exit(0) if plan.seed == 2 else run_plan(plan))
     assert soak.main(["--seeds", "1..1000000", "--minutes", "0.01", *SMALL]) == 1
     assert "seed 2 has no result" in capsys.readouterr().out
 
@@ -166,7 +166,7 @@ def test_seed_fails_if_a_node_raises_an_exception_at_startup(monkeypatch: pytest
         raise ZeroDivisionError("startup failed")
 
     monkeypatch.setattr("elevator.simulation.simulated_node.boot", boot)
-    assert "ZeroDivisionError: startup failed" in campaign.outcome(plan(1))[0].violation
+    assert "ZeroDivisionError: startup failed" in campaign.run_plan(plan(1))[0].violation
 
 
 def test_campaign_ends_after_its_time_limit(capsys: pytest.CaptureFixture[str]) -> None:
