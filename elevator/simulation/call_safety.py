@@ -1,14 +1,15 @@
 """Judges the safety of calls. It tracks every press and checks these rules, whatever fails.
 
- 1. A node registers each press of its own panel exactly once, and no others (G6, L5).
- 2. No call is lost (G1). A press leaves a node's call set only if a car with an open door has served it at that floor
-    (C9), or if a newer press of the same button has replaced it. A merge skips a press only for the same reasons. A
-    starting node restores all calls of its record.
- 3. No lamp lights without its guarantee. A node confirms a call only if a press of that call is on the node's
-    disk and on the disk of every reachable peer. It lights the lamps of confirmed calls only (L2, L3). On a slow
-    panel, the lamps may light later. While a node's disk works, its heartbeats contain only calls on that disk.
- 4. A lamp stays lit until its call is served (L4). It may go dark earlier if the node of its panel restarts without
-    knowing the press.
+ 1. A node registers each press on its own panel exactly once, and no other press (G6, L5).
+ 2. No call is lost (G1). A press leaves a node's call set only if a car with an open door has served it at the floor of
+    the call (C9), or if a newer press of the same button has replaced it. A merge skips a press only for the same
+    reasons. A starting node restores all calls of its record.
+ 3. No lamp lights without its guarantee. A node confirms a call only if a press of that call is on the node's disk and
+    on the disk of every live peer that hears the node. If the node's disk fails, one such peer must exist instead. The
+    node lights the lamps of confirmed calls only (L2, L3). On a slow panel, the lamps may light later. While a node's
+    disk works, its heartbeats contain only calls on that disk.
+ 4. A lamp stays lit until its call is served (L4). It may go dark earlier if the node of its panel has restarted and
+    does not know the press.
  5. At the end, the hall lamps of all panels agree (G5), every node knows the calls of all others, every confirmed call
     was served (G1), and old incarnations are forgotten (G7). Cars with permanent faults are excluded. If a link has
     failed permanently, the first two are not checked.
@@ -42,7 +43,7 @@ PANEL_DELAY_MAX_MS = 2000
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
 OLD_INCARNATIONS_MAX = 12
-"""How many old incarnations of each id a node may remember at the end of a run."""
+"""How many incarnations of each id, without live presses, a node may remember at the end of a run."""
 
 
 class CallLedger:
@@ -62,6 +63,7 @@ class CallLedger:
         """Maps each replaced press to the newer press of the same button."""
         self.served_at_ms: dict[Call, int] = {}
         self.excused: set[Dot] = set()
+        """The presses whose loss the judge excuses."""
         self.ever_confirmed: set[Dot] = set()
         self.vectors: dict[int, Mapping[Author, int]] = {}
         """Maps the digest of each call set to its version vector."""
@@ -139,7 +141,7 @@ class CallLedger:
         self.emit(CallPressed(node.number, call, dot))
 
     def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
-        """Check the presses that a turn has added to the node's call set or removed from it. Record the services."""
+        """Check the presses that a turn has added to the node's call set or removed from it. Emit the services."""
         after = state.calls
         for dot in after.live.keys() - before.live.keys():
             if dot not in self.pressed_at_ms:
@@ -191,7 +193,7 @@ class CallLedger:
             if state.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> state.me.id & 1
         ]
         own = covers(node.disk.durable.seen, dot) or (node.stint.is_disk_failing and bool(counted_on))
-        digests = [self.published[run] for run in counted_on if run in self.published]  # Ghosts are not in it.
+        digests = [self.published[run] for run in counted_on if run in self.published]  # It has no ghosts.
         return own and all(any(covers(self.vectors.get(digest, {}), dot) for digest in each) for each in digests)
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
@@ -222,10 +224,10 @@ class CallLedger:
                 self.fail(f"the lamp of {call} at car {node.name} went dark before the call was served")
 
     def may_darken(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
-        """Return whether *node* may darken an unserved *call*, whose lamp was lit for the presses *dots*.
+        """Return whether *node* may darken the lamp of an unserved *call*. The lamp was lit for the presses *dots*.
 
-        A node may do so if it knows none of the presses. While a node hears from a duplicate, it may darken a cab call
-        if the duplicate may have registered one of the presses.
+        A node may do so if it knows none of the presses. While a node hears from a duplicate, it may darken the lamp of
+        a cab call if the duplicate may have registered one of the presses.
         """
         assert node.state is not None
         if call.button is Button.CAB and hears_own_id(node.state):
@@ -247,7 +249,7 @@ class CallLedger:
             self.fail(f"the hall lamps differ between panels: {panels}")
 
     def judge_end(self) -> None:
-        """Check rule 5 above, except for the hall lamps."""
+        """Check rule 5 of this module, except for the hall lamps."""
         lost, nodes = self.trial.plan.lost_cars(), [node for node in self.trial.nodes if node.state is not None]
         states = [(node, node.state) for node in nodes if node.state is not None]
         for node, state in states:

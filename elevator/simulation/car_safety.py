@@ -80,7 +80,7 @@ class CarSafety:
                 self.fail(f"car {node.name} searches downwards for too long")
 
     def reacts_at_once(self, node: ObservedNode) -> bool:
-        """Return whether the car executes commands at once. A slow server or a frozen program prevents that."""
+        """Return whether the car reacts at once. It does not while its server is slow or its program is frozen."""
         return not node.has(FaultKind.SLOW_SERVER, FaultKind.FREEZE)
 
     def judge_elevator(self, event: ElevatorChanged) -> None:
@@ -98,7 +98,7 @@ class CarSafety:
         was, now = old.counts, new.counts
         has_only_left_shaft = now == evolve(was, out_of_bounds=now.out_of_bounds)
         if node.is_program_unaffected() or not has_only_left_shaft:
-            self.fail(f"car {node.name} performed an unsafe operation: {now}")
+            self.fail(f"car {node.name} did something unsafe or got a bad request: {now}")
 
     def judge_closing(self, node: ObservedNode) -> None:
         if not node.knows_when_opened():

@@ -12,7 +12,8 @@ These rules apply during other faults too, as long as the program and the server
  4. The stop lamp shows the state of the stop button (L6). The motor is stopped while the button is down (C7) or the
     sensor is dead (C5). In both cases the car is out of service. So is a car whose motor has no power (C8) or whose
     door is blocked (G3).
- 5. Every press lights the lamp on its own panel within DARK_MS, or within DARK_LOSSY_MS during network faults (L3).
+ 5. Every press lights the lamp on its own panel within DARK_MS, or within DARK_LOSSY_MS during network faults (L3). If
+    the disk of the node fails, this applies only without network faults and while another node runs.
 """
 
 from elevator.core.model import EVERY_CAR, Button, Call, Direction, Dot, Fault, Motor
@@ -25,13 +26,13 @@ from elevator.simulation.observed import ObservedNode, ObservedTrial
 
 CHECK_MS = 100
 SHOWN_MS = 300
-"""Lamps, indicator and motor must follow their inputs within this time."""
+"""The stop lamp, the floor indicator, the motor and the door must react to a change within this time."""
 BLOCKED_MS = DOOR_MS + 1000
 """A car with a blocked door must report it within this time (G3)."""
 USUAL_TRAVEL_MS = 2000
 """The travel time that a node assumes before it has measured any."""
 MOTOR_FAULT_MS = 1200
-"""The longest time until a motor fault is detected, after 105 % of the usual travel time (C8)."""
+"""A motor fault must be detected within this time after 105 % of the usual travel time has passed (C8)."""
 EXTENSION_MS = 14_900
 """A car whose door has been open for this long need not serve new presses at its floor."""
 RELEASED_MS = 18_000
@@ -69,7 +70,7 @@ class CarService:
 
     def judge_opening(self, node: ObservedNode) -> None:
         stint = node.stint
-        if stint.is_at_stop:  # The car was idle here, so it may leave in any direction.
+        if stint.is_at_stop:  # The door opens again at this stop, so the car may leave in either direction.
             stint.heading = None
         stint.is_at_stop = True
         if self.trial.is_unaffected(node) and node.state is not None:
@@ -135,9 +136,9 @@ class CarService:
             self.judge_dark_lamp(dot, call)
 
     def judge_fault_reports(self, node: ObservedNode) -> None:
-        """Check the stop lamp and the fault reports.
+        """Check the stop lamp and the motor, and that a car reports a fault if it cannot serve calls.
 
-        The stop button and a dead sensor must stop the motor. A car that cannot serve calls must report a fault.
+        The stop button and a dead sensor must stop the motor.
         """
         elevator, now_ms = node.elevator, self.trial.now_ms
         is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
@@ -162,7 +163,7 @@ class CarService:
             self.fail(f"car {node.name} cannot serve calls but does not report a fault")
 
     def judge_unaffected(self, node: ObservedNode) -> None:
-        """Check the floor indicator, the reported fault and the open door of an unaffected car."""
+        """Check the floor indicator, the reported fault and the open door of a car that no fault affects."""
         stint, elevator, now_ms = node.stint, node.elevator, self.trial.now_ms
         is_shown = elevator.indicator == elevator.sensed or elevator.sensed is None
         if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:

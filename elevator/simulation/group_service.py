@@ -6,8 +6,8 @@
     that call (A1).
  3. Nodes with the same id or different numbers of floors log the conflict (A3).
 
-Most lasting faults of one node affect the group for GROUP_MS only (see observed.py). After that, the rules apply again:
-the other cars must serve the hall calls of a dead node or of a car out of service.
+Most faults of one node affect the group only for GROUP_MS after they begin and after they end (see observed.py). In
+between, the rules apply: the other cars must serve the hall calls of a dead node or of a car out of service.
 """
 
 from collections import deque
@@ -23,19 +23,19 @@ from elevator.simulation.observed import ObservedNode, ObservedTrial
 LAMP_MS = 30
 """The longest time until all lamps show a press or a service, if no program wakes up late."""
 LATE_TURNS = 3
-"""Three late wake-ups can delay a lamp: to send the press, to acknowledge it, to read the acknowledgements."""
+"""Three late wake-ups can delay a lamp: to send the press, to acknowledge it, and to read the acknowledgements."""
 ORPHAN_MS = 700
 """How long a call may stay unclaimed by cars in service: 0.6 s for the take-over, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
 """Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s, because a brief claim restarts the wait, plus the
 time until the other nodes receive the claims."""
 SERVE_MS = 250
-"""A car with an open door claims a new call at its floor within this time, or not at all."""
+"""A car with an open door serves a new call at its floor within this time, or not at all."""
 DISPUTE_MS = 150
 """How long two cars may claim the same call: until each node has received the claim of the other."""
 DISPUTE_MAX_MS = 25_000
-"""Calls older than this are not judged: every car may claim a call that waits too long. With two floors, A2 allows that
-after 40 s."""
+"""Two cars may claim a call that is older than this, because every car may claim a call that waits too long. With two
+floors, A2 allows that after 40 s."""
 
 
 class GroupService:
@@ -86,7 +86,7 @@ class GroupService:
             self.judge_opening(node)
 
     def judge_opening(self, node: ObservedNode) -> None:
-        """Check that a door does not open only for calls that other open doors already serve."""
+        """Fail if other open doors already serve all calls for which the door of *node* opens."""
         assert node.state is not None
         floor, calls = node.elevator.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.id)}

@@ -1,11 +1,12 @@
 """The nodes of a run, what the judges remember about each of them, and when faults affect them or the group.
 
-Timing and behaviour are not judged while a fault affects a node or the group. A fault affects its target while it lasts
-and for some time after it begins or ends: CAR_MS for a car, GROUP_MS for the group.
+Most rules of timing and behaviour are not judged while a fault affects a car or the group. A fault of a car, its panel
+or its node affects the car while it lasts, and for another CAR_MS.
 
-Faults of the network affect the group. So do a failing or slow disk and a slow server, because they delay lamps. A
-misconfigured node affects the group and every car. Any other fault of one node affects the group only when it begins
-and ends, because the other nodes must notice it. In between, the group must work without that node.
+A fault of the network affects the group while it lasts, and for another GROUP_MS. So does a failing or slow disk or a
+slow server, because it delays lamps. A misconfigured node affects the group and every car in this way. Any other fault
+of one node affects the group only for GROUP_MS after it begins and after it ends, because the other nodes must notice
+the change. In between, the group must work without that node.
 """
 
 from collections.abc import Callable
@@ -23,12 +24,13 @@ from elevator.simulation.simulated_node import SimulatedNode
 
 EMPTY = Calls()
 STALE_MS = 600
-"""A node that has taken no turn for at least this long must notice that it has missed messages."""
+"""A node must treat a pause of at least this long between two turns as a stall, and listen before it acts. The limit
+of C10 is 500 ms; the rest is a margin."""
 CAR_MS = 1000
-"""How long a fault affects a car after it begins or ends. A panel is declared lost after 0.5 s without a reply (C11), a
-resumed program listens for 0.3 s (C10), and a motor command is repeated after 1 s (C8)."""
+"""How long a fault still affects a car after it has ended. A panel is declared lost after 0.5 s without a reply (C11),
+a resumed program listens for 0.3 s (C10), and a motor command is repeated after 1 s (C8)."""
 GROUP_MS = 5000
-"""How long a fault affects the group after it begins or ends. Other cars take over within 2.5 s (G3), and every car
+"""How long a fault affects the group after it has begun or ended. Other cars take over within 2.5 s (G3), and every car
 claims a call that has been unclaimed for another 2 s (A2)."""
 
 DEAD_SENSOR = frozenset((FaultKind.DEAD_SENSOR,))
@@ -43,13 +45,13 @@ HARMFUL = frozenset(FaultKind) - HARMLESS
 
 @define(eq=False)
 class FaultEffects:
-    """The effects that faults of some `kinds` have on a car, or on the group."""
+    """Tracks when faults of some `kinds` affect a car, or the group."""
 
     kinds: AbstractSet[FaultKind]
     lasting: AbstractSet[FaultKind]
-    """The kinds that have an effect while they last. Other kinds have an effect only when they begin and end."""
+    """The kinds that have an effect while they last, and for `after_ms` after their end. Other kinds have an effect for
+    `after_ms` after they begin and after they end."""
     after_ms: int
-    """How long an effect goes on after its fault has begun or ended."""
     end_ms: int = 0
     """When the last effect ends or has ended; NEVER_MS while a fault of a lasting kind is active."""
     active: int = 0
@@ -71,11 +73,11 @@ class Stint:
     is_disk_failing: bool = False
     """True if the node knows that its disk is failing or too slow."""
     stale_at_ms: int = -1
-    """When the node last took a turn with a stale tick; -1 if never."""
+    """When the node last took a turn with a tick that was STALE_MS old or older; -1 if never."""
     has_seen_floor: bool = False
     has_searched: bool = False
     search_since_ms: int | None = None
-    """When the car began to search for its first floor; None if it is not searching."""
+    """When the car began its first search downwards for a floor; None if this search has not begun or is over."""
     dwell_from_ms: int = -NEVER_MS
     """When the dwell time last began."""
     announced: Direction | None = None
@@ -85,16 +87,16 @@ class Stint:
     """True if another car had already served a hall call that this car served at this stop. Then the judges do not
     know which direction the passengers expect."""
     served_at_ms: int = -NEVER_MS
-    """When a call was last served, even if another car had already served it."""
+    """When this car last served a call, even if another car had already served it."""
     heading: Direction | None = None
-    """The direction of the last departure. None if there was none or the door has opened twice at this stop: the car
-    may then leave in either direction."""
+    """The direction of the last departure. None if there was none, or if the door has opened twice at this stop. In
+    these cases, the car may leave in either direction."""
     is_at_stop: bool = False
     """True if the door has opened since the last departure."""
     arrival: Node | None = None
     """The node's state when the moving car reached its current floor. None if `judge_passing` has nothing to check."""
     in_service_at_ms: int = 0
-    """The last time when the car reported no fault or had a reason to report one."""
+    """When the car last reported no fault or had a reason to report one."""
 
 
 class ObservedNode(SimulatedNode):
@@ -105,23 +107,24 @@ class ObservedNode(SimulatedNode):
     ) -> None:
         super().__init__(trial, links, freeze, number, id, shaft)
         self.program_effects = FaultEffects(PROGRAM_FAULTS, PROGRAM_FAULTS, CAR_MS, trial.now_ms + CAR_MS)
-        """The effects on the program and the server."""
+        """When faults affect the program or the server."""
         self.sensor_effects = FaultEffects(DEAD_SENSOR, DEAD_SENSOR, CAR_MS)
         self.car_effects = FaultEffects(AFFECTING_CAR, AFFECTING_CAR, CAR_MS, trial.now_ms + CAR_MS)
-        """The effects on the program, the server and the car."""
+        """When faults affect the program, the server or the car."""
         self.stint = Stint()
         self.stop_changed_at_ms = 0
         self.obstructed_at_ms = -NEVER_MS
         """When the last obstruction began."""
         self.opened_at_ms = -NEVER_MS
-        """When the door last opened, or the program started with the door open as its record says."""
+        """When the door last opened. If a program has since started while the door was open, and its record says so:
+        when that program started."""
         self.opener: Author | None = None
-        """The incarnation that opened the door or read in its record that it was open; None if there is none."""
+        """The incarnation that was running at `opened_at_ms`; None if there is none."""
         self.stuck_since_ms: int | None = None
         """The time since which the motor should run but has no power; None if it has power or should stop."""
         self.confirmed: dict[Call, tuple[list[Dot], int]] = {}
-        """Maps each call that the node has confirmed to the confirmed presses and the time until which the call was
-        confirmed; NEVER_MS if it still is."""
+        """Maps each call that the node has confirmed to the confirmed presses, and to the time until which the call was
+        confirmed. The time is NEVER_MS while the call is confirmed."""
         self.lit: dict[Call, list[Dot]] = {}
         """Maps each call whose lamp is lit on the panel to the presses for which the lamp lit."""
         self.stored: set[int] = {EMPTY.digest}
@@ -149,14 +152,15 @@ class ObservedNode(SimulatedNode):
 
 
 class ObservedTrial(Trial):
-    """A run that observes its nodes. It tracks when faults affect a node, and when they affect the group."""
+    """A run that keeps what the judges remember about its nodes, and tracks when faults affect a node or the group."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.nodes: list[ObservedNode] = []
         """All nodes, by number."""
         self.misconfigured_effects = FaultEffects(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
-        """The effects of misconfigured nodes on the cars. Nodes remember a duplicate for a while."""
+        """When misconfigured nodes affect the cars. They still do for a while after they have left, because the other
+        nodes remember a duplicate."""
         self.network_effects = FaultEffects(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
         self.group_effects = FaultEffects(HARMFUL, AFFECTING_GROUP, GROUP_MS, GROUP_MS)
         self.effects_except_shirker = FaultEffects(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, GROUP_MS)
