@@ -4,16 +4,17 @@ One integer, the seed, determines everything that happens in a run. `elevator so
 be replayed exactly, and shrunk to the few faults and presses that make it fail. Names such as G3 refer to the rules in
 elevator/specification.md.
 
-The nodes run the production code: `turn`, the wire format, the records, the hardware codecs, and the clients of the
-recorder and the panel. Only their surroundings are simulated. The package `building` also simulates elevators, but for
-real processes in real time. Here the nodes run inside the simulation, many times as fast as real time. `elevator soak`
-prints how many times.
+The nodes run the production code: `turn`, the wire format, the records, the codec of the elevator server, and the
+clients of the recorder and the panel. Only their surroundings are simulated. The elevators and the passengers come from
+the package `building`, which also runs them in real time, for real processes. Here the nodes run inside the simulation,
+many times as fast as real time. `elevator soak` prints how many times.
 
 - faults.py defines the kinds of faults and the `Plan` of a run; plans.py and chains.py draw a plan from a seed.
 - world.py runs one plan. It advances virtual time from event to event. Start reading there.
 - simulated_node.py is one node. Its process, disk, elevator server and server connection each have their own module:
   simulated_process.py, simulated_disk.py, simulated_server.py and simulated_panel.py.
-- links.py is the network. attacker.py forges datagrams; ghost.py is a node whose car never moves.
+- links.py is the network. attacker.py sends datagrams that the nodes must reject. ghost.py is a node whose car never
+  moves.
 - injection.py begins and ends faults at a node.
 - events.py defines the events of a run, and what all its parts share. observed.py keeps what the judges remember about
   each node, and determines when faults affect a car or the group.
@@ -21,8 +22,8 @@ prints how many times.
   and behaviour, and apply most rules only while no fault affects the car or the group.
 - campaign.py runs seeds in parallel and shrinks the plans that fail.
 
-A seed must replay byte for byte. So nothing here reads a clock or iterates over unordered data. The plan seeds every
-random generator.
+A seed must replay byte for byte. So nothing in a run reads a real clock or depends on the order of a set. The plan
+seeds every random generator.
 
 Decisions
 ---------
@@ -42,8 +43,8 @@ A node must register as many presses as its panel has reported. An earlier judge
 instead. It had to know every reason why a call could be missing.
 
 The judges see the state of a node only at the end of a turn, because the node performs its outputs after the turn. They
-receive the event of the turn first, then the events that its outputs cause. So they never compare a new state of the
-world with an old state of the node. A turn that receives only unchanged heartbeats has no event.
+receive the event of the turn first, then the events that its outputs cause. So when a judge sees an output, it already
+knows the state that caused the output. A turn that only extends the timeouts of peers has no event.
 
 Two ideas were tried and dropped. Judging each part of a partitioned group on its own is not necessary, because the
 other checks catch every mutant. Nor is pressing buttons after the last fault, because fault-free periods give the

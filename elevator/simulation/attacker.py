@@ -1,9 +1,8 @@
-"""An attacker on the simulated network. It sends invalid datagrams to the nodes.
+"""An attacker on the simulated network. It sends datagrams that the nodes must reject.
 
-An attack is noise, a datagram with flipped bits, a truncated datagram, a replay or a forged heartbeat. A replay repeats
-a datagram that the receiver has accepted, recently or long ago. In a group with a key, the forged heartbeat is sealed
-with another key or not sealed. In a group without a key, it names another group or is sealed with a key. The receiver
-must reject every attack.
+It sends random bytes, damaged or truncated copies of valid datagrams, replays, and forged heartbeats. A replay repeats
+a datagram that the receiver has accepted, recently or long ago. In a group with a key, a forged heartbeat is sealed
+with another key or not sealed. In a group without a key, it names another group or is sealed with a key.
 """
 
 import random
@@ -24,7 +23,7 @@ EVERY_MS = 40
 
 @define(eq=False)
 class Attacker:
-    """An attacker on `group`, whose nodes seal their datagrams with `key`."""
+    """An attacker on `group`, whose nodes seal their datagrams with `key`. If `key` is NO_KEY, they do not seal."""
 
     group: str
     key: bytes

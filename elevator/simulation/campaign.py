@@ -21,7 +21,7 @@ from elevator.simulation.plans import plan
 from elevator.simulation.world import World
 
 SHRINK_RUNS = 300
-"""How often `shrink` tries to leave out faults or presses, at most."""
+"""The maximum number of runs in which `shrink` tries to leave out faults or presses."""
 
 
 class Outcome(NamedTuple):
@@ -59,8 +59,8 @@ def run_plan(plan: Plan) -> tuple[Outcome, list[str]]:
 def shrink(plan: Plan) -> Plan:
     """Leave out passengers, faults and presses of *plan* as long as it still fails. Return the smaller plan.
 
-    Some of what is left may still be needless: the search leaves out only consecutive faults or presses, and ends after
-    SHRINK_RUNS.
+    Some of what is left may still be needless, because the search leaves out only consecutive faults or presses, and
+    ends after SHRINK_RUNS runs.
     """
     if plan.flow is not None and run_plan(evolve(plan, flow=None))[0].violation:
         plan = evolve(plan, flow=None)
@@ -90,7 +90,7 @@ def keep_only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan
 
 
 def run_seeds(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None]]:
-    """Run each seed in a child process. Yield each seed with its result, or with None if the child died."""
+    """Run each seed in a child process. Yield each seed with its result, or with None if the child died without one."""
     sys.stdout.flush()
     waiting, running = iter(arguments.seeds), dict[int, tuple[int, int]]()
     try:
@@ -104,7 +104,7 @@ def run_seeds(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | No
             if not running:
                 return
             for pipe in select.select(list(running), [], [])[0]:
-                received = os.read(pipe, 65536)  # One read suffices: a result fits in the buffer of a pipe.
+                received = os.read(pipe, 65536)  # One read suffices, because a result fits in a pipe's buffer.
                 os.close(pipe)
                 pid, seed = running.pop(pipe)
                 os.waitpid(pid, 0)

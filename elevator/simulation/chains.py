@@ -43,7 +43,7 @@ def draw_presses_at(rng: random.Random, size: Size, who: int | None, times: Iter
 
 
 def draw_storm(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """Draw a storm: 4 to 12 faults of one node within 12 s, many of them overlapping, and presses on all panels."""
+    """Draw a storm: 4 to 12 faults of one node that begin within 12 s and may overlap, and presses on random panels."""
     who, start_ms = rng.randrange(size.cars), rng.randint(2000, size.calm_at_ms - 15_000)
     for _ in range(rng.randint(4, 12)):
         kind, at_ms = rng.choice(STORM), start_ms + rng.randrange(12_000)
@@ -81,7 +81,7 @@ def draw_rare(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]
 
 
 def draw_long(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """In three of ten runs with other faults, draw related faults of one node or heavy packet loss, and presses."""
+    """In three of ten runs with other faults, draw related faults of one node with presses, or heavy packet loss."""
     who, at_ms = rng.randrange(size.cars), rng.randint(4000, size.calm_at_ms - 15_000)
     times: Iterable[int] = ()
     match rng.choices(("slow disk", "unread", "wiped", "frozen", "mute", "lossy", ""), (5, 5, 5, 5, 5, 5, 70))[0]:

@@ -28,7 +28,7 @@ class ProgramEnded(NamedTuple):
 
 
 class TurnTaken(NamedTuple):
-    """A node has taken a turn. A turn that received only unchanged heartbeats has no event.
+    """A node has taken a turn. A turn that only extends the timeouts of peers has no event.
 
     If the program was killed during the turn, `after` is the state that it would have reached.
     """

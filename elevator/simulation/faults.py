@@ -2,8 +2,8 @@
 
 A `Plan` alone determines a run, so the run can be replayed exactly. A failing plan is shrunk by leaving out faults and
 presses. Faults begin and end while passengers press buttons. After the last fault, every confirmed call must be served.
-In some runs one car or some links never recover. The calls that do not need them must still be served. plans.py draws
-plans.
+In some runs, one car or some links never recover. Then the calls that do not need them must still be served. plans.py
+draws plans.
 """
 
 from enum import StrEnum
@@ -19,12 +19,12 @@ class FaultKind(StrEnum):
     """A kind of fault. Unless stated otherwise, it lasts until the fault's `until_ms`."""
 
     KILL = "kill"
-    """All processes of a node are killed at some point of a turn, and start again later."""
+    """All processes of a node are killed, at some point of a turn or between two turns, and start again later."""
     WIPE = "wipe"
     """Like KILL, but the disk is empty when the node starts again."""
     CRASH = "crash"
-    """A worker dies at some point of a turn. The recorder still writes the newest record. The fault ends when
-    the supervisor starts the next worker, after `delay_ms`."""
+    """A worker dies, at some point of a turn or between two turns. The recorder still writes the newest record. The
+    fault ends when the supervisor starts the next worker, `delay_ms` later."""
     BLACKOUT = "blackout"
     """All nodes are killed at the same time, and later start again at the same time."""
     FREEZE = "freeze"
@@ -34,7 +34,7 @@ class FaultKind(StrEnum):
     ONE_WAY = "one-way link"
     """One directed link loses every datagram."""
     PACKET_LOSS = "packet loss"
-    """Every link loses, delays and duplicates datagrams."""
+    """Every link loses, delays or duplicates some datagrams."""
     MOTOR = "motor"
     """A motor has no power. If `detail` is set, the motor gets a stop command when the power returns."""
     OBSTRUCT = "obstruct"
@@ -79,7 +79,7 @@ class Point(StrEnum):
 
 
 KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.CRASH)
-"""Faults that kill one program at some point of a turn."""
+"""Faults that kill one program, at some point of a turn or between two turns."""
 PROGRAM_FAULTS = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.SLOW_SERVER))
 """Faults that interrupt or delay the exchange between a program and its panel."""
 CAR_FAULTS = frozenset(
@@ -108,11 +108,13 @@ class InjectedFault:
     at_ms: int
     until_ms: int
     target: int
-    """The node that has the fault. Exceptions: the bit mask of the nodes on one side (CUT), the receiver (ONE_WAY), the
-    id of the additional node (MISCONFIGURED), the floor of the phantom car (GHOSTS)."""
+    """The number of the node that has the fault. Exceptions: the bit mask of the nodes on one side (CUT), the receiver
+    (ONE_WAY), the id of the additional node (MISCONFIGURED), the floor of the phantom car (GHOSTS; modulo the number of
+    floors). Not used for BLACKOUT, PACKET_LOSS and ATTACK."""
     detail: int = 0
-    """The number of points to pass before the kill (KILLS), the sender (ONE_WAY), the loss in percent (PACKET_LOSS),
-    the number of floors (OTHER_FLOORS), 1 if the group has a key (ATTACK). For MOTOR and SERVER, see FaultKind."""
+    """The number of points to pass before the kill, or 0 to kill at once (KILLS), the sender (ONE_WAY), the loss in
+    percent (PACKET_LOSS), the number of floors (OTHER_FLOORS), 1 if the group has a key (ATTACK). For MOTOR and SERVER,
+    see FaultKind."""
     delay_ms: int = 0
     """The longest delay of a datagram (PACKET_LOSS), a write (SLOW_DISK) or a command (SLOW_SERVER). The time until the
     client notices the fault (SERVER), or until the next worker takes its first turn (CRASH)."""
@@ -137,7 +139,7 @@ class Press:
 
 @frozen
 class Plan:
-    """The plan of one run. Times are milliseconds from its start."""
+    """The plan of one run. Times are in milliseconds from the start of the run."""
 
     seed: int
     cars: int

@@ -10,7 +10,7 @@ GHOST = Author(MAX_CARS - 1, 1)
 
 @define(eq=False)
 class Ghost:
-    """A phantom node. Its car is in service at `floor`."""
+    """A phantom node. Its car stands at `floor` and reports that it is in service."""
 
     due_at_ms: int = NEVER_MS
     """When the ghost sends its next heartbeat."""
@@ -20,7 +20,7 @@ class Ghost:
     known: Calls = Calls()
 
     def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
-        """Return the next heartbeat. It acknowledges all *known* calls, and says that the ghost *hears* these nodes."""
+        """Return the next heartbeat. It acknowledges all *known* calls. *hears* is the bit mask of its live peers."""
         self.sequence += 1
         if known != self.known:  # Equal calls stay the same object, as in decoded heartbeats.
             self.known = known

@@ -19,7 +19,7 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     changed = node.has(kind) is not was_active
     if kind in DISTURBING:
         node.disturbed_at_ms = now_ms
-    if node.process.is_frozen:  # The car moved while its program was frozen.
+    if node.process.is_frozen:  # The car may have moved while its program was frozen.
         server.settle(now_ms)
     node.process.is_frozen = node.has(FaultKind.FREEZE)
     node.disk.is_broken = node.has(FaultKind.DISK)
@@ -97,7 +97,10 @@ def kill_or_start(node: SimulatedNode, fault: InjectedFault, begins: bool) -> No
 
 
 def resume(node: SimulatedNode) -> None:
-    """Resume a frozen program: it reads all waiting heartbeats and an outdated reply from its panel."""
+    """Resume a frozen program. It takes a turn with all waiting heartbeats.
+
+    This turn uses the inputs that the program read from its panel before the freeze, if they are still fresh.
+    """
     now_ms, process = node.trial.now_ms, node.process
     heartbeats, process.backlog = tuple(process.backlog), []
     node.server.put_back(now_ms)

@@ -11,12 +11,12 @@ from elevator.simulation.faults import FaultKind, InjectedFault
 
 GROUP = "world"
 ECHO_MS = 50
-"""A datagram returns to its sender only while faults can delay datagrams by at least this long: then it may reach the
-next incarnation. With shorter delays, it would reach the incarnation that sent it, which ignores it."""
+"""A datagram returns to the node that sent it only while faults can delay datagrams by at least this long, because then
+it may reach the node's next incarnation. With shorter delays, it would reach the same incarnation, which ignores it."""
 
 
 class Links:
-    """Sends heartbeats between *nodes*, which are numbered from 0."""
+    """The links between all *nodes*, which are numbered from 0."""
 
     def __init__(self, rng: random.Random, key: bytes, nodes: Sized) -> None:
         self.rng = rng
@@ -46,7 +46,10 @@ class Links:
         self.duplicated = max((each.duplicated for each in losses), default=0)
 
     def send(self, sender: int, heartbeat: Heartbeat, now_ms: int) -> None:
-        """Send *heartbeat* as a datagram to each node. The active faults may lose, delay or duplicate each datagram."""
+        """Send *heartbeat* as a datagram to each other node, and to the sender itself if delays are long (ECHO_MS).
+
+        The active faults may lose, delay or duplicate each datagram.
+        """
         rng, loss, delay_ms, duplicated = self.rng, self.loss, self.delay_ms, self.duplicated
         datagram = encode(heartbeat, GROUP)
         decoded = decode(datagram, GROUP)

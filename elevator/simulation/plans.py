@@ -24,7 +24,7 @@ resumes there is about to act on stale inputs. AFTER_RECORD is excluded, because
 SHORT_MS = 200
 """How long a passing car activates a floor sensor with a short zone."""
 CRASH_MS = 1000
-"""The duration of a CRASH fault, long enough for the worker to reach the point at which it crashes."""
+"""The longest duration of a CRASH fault. It usually ends earlier, when the next worker starts."""
 HUNG_MS = 500
 """A supervisor kills a worker that has been silent for this long."""
 TAKE_OVER_MS = (5, 60)
@@ -165,7 +165,7 @@ def draw_flow(rng: random.Random, seed: int, size: Size) -> PassengerFlow | None
 
 
 def draw_presses_at_ghost(ghost: InjectedFault, size: Size) -> Iterable[Press]:
-    """Draw hall calls at the floor of *ghost*. Its car seems to be there, so others come only when A2 requires it."""
+    """Draw hall calls at the floor of *ghost*. Its car seems to be there, so other cars come only if A2 requires it."""
     here = ghost.target % size.floors
     buttons = [button for button, floor in panel_buttons(size.floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, size.calm_at_ms - 1, 15_000)):
@@ -177,7 +177,7 @@ def draw_presses_at_ghost(ghost: InjectedFault, size: Size) -> Iterable[Press]:
 
 
 def draw_lasting(rng: random.Random, size: Size) -> Iterable[InjectedFault]:
-    """Draw permanent faults of a group with several cars: one faulty node, one ghost or 1 to 3 one-way links."""
+    """Draw one permanently faulty node, one ghost or 1 to 3 permanent one-way links; nothing for a single car."""
     if size.cars == 1:
         return []
     kind = rng.choice(LASTING)
@@ -244,7 +244,7 @@ def draw_glitches(rng: random.Random, size: Size) -> Iterable[InjectedFault]:
 
 
 def draw_times(rng: random.Random, size: Size, shortest_ms: int, longest_ms: int) -> list[tuple[int, int]]:
-    """Draw the beginning and the end of 1 to 3 faults."""
+    """Draw the times of 1 to 3 faults: when each begins and ends. They may overlap."""
     starts = [rng.randrange(size.calm_at_ms) for _ in range(rng.randint(1, 3))]
     return [(at_ms, min(at_ms + rng.randint(shortest_ms, longest_ms), size.calm_at_ms)) for at_ms in starts]
 
@@ -274,12 +274,12 @@ class Family(NamedTuple):
     name: str
     draw: Callable[[random.Random, Size], Iterable[InjectedFault | Press]]
     chance: float | None = None
-    """The share of runs in which the family occurs; None if `draw` decides."""
+    """The probability that the family occurs in a run where it may occur; None if `draw` decides."""
     is_independent: bool = False
-    """True if the family also occurs in runs that have no other faults."""
+    """True if the family may also occur in runs without faults from `draw_fault`."""
 
     def draw_from(self, seed: int, size: Size, has_faults: bool) -> Iterable[InjectedFault | Press]:
-        """Draw the family's faults and presses for *seed*."""
+        """Draw the family's faults and presses for *seed*. *has_faults* is true if `draw_fault` has drawn any."""
         rng = random.Random(f"{self.name} {seed}")
         if not (has_faults or self.is_independent) or (self.chance is not None and rng.random() > self.chance):
             return ()

@@ -1,7 +1,7 @@
 """The disk of a simulated node, the recorder process that writes to it, and the worker's RecorderClient.
 
-The recorder behaves like storage/recorder.py, but writes as fast as the simulated disk allows. While the worker is
-frozen, the recorder keeps writing and its messages wait.
+The recorder behaves like storage/recorder.py, but in virtual time. While the worker is frozen, the recorder keeps
+writing, and its messages wait.
 """
 
 import random
@@ -56,13 +56,14 @@ class SimulatedDisk:
     newest: Received | None = None
     """The newest record that the recorder has received; None once it is written."""
     writing: Received | None = None
-    """The record that is being written."""
+    """The record that is being written; None if there is none."""
     is_open: bool = False
     """True if the recorder has read the stored record."""
     has_failed_to_read: bool = False
-    """True if the first read failed, so that the worker started without the record."""
+    """True if the recorder has failed to read the stored record, so that the worker may lack it."""
     found_late: Record | None = None
-    """A record that was read only after the worker had started without it. New records must preserve its calls."""
+    """The stored record, if the recorder could not read it at first. The recorder adds its calls to new records until
+    the worker has merged them."""
     recorder_at_ms: int = NEVER_MS
     """When the recorder acts next."""
     due_at_ms: int = NEVER_MS
@@ -127,7 +128,7 @@ class SimulatedDisk:
             self.recorder_at_ms = now_ms + self.rng.randint(0, self.write_max_ms)
 
     def finish_soon(self, now_ms: int) -> None:
-        """Finish the current write soon if the disk is fast again."""
+        """Finish the current write within SOUND_MS if the disk works and is fast."""
         if self.writing is not None and self.write_max_ms == SOUND_MS and not self.is_broken:
             self.recorder_at_ms = min(self.recorder_at_ms, now_ms + SOUND_MS)
             self.due_at_ms = min(self.due_at_ms, self.recorder_at_ms)
@@ -157,7 +158,10 @@ class SimulatedDisk:
         self.recorder_at_ms = now_ms + RETRY_MS
 
     def open(self, now_ms: int) -> None:
-        """Read the stored record. If an earlier read failed, give the worker RETRY_MS to merge and save it."""
+        """Read the stored record and send it to the worker.
+
+        If an earlier read failed, wait up to RETRY_MS for the worker to merge it and save the result.
+        """
         found = self.read()
         self.is_open = True
         self.inbox.append(FOUND + (b"" if found is None else write_record(found).encode()))

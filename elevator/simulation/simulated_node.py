@@ -1,8 +1,8 @@
 """One simulated node with its program, its disk and its elevator behind a server.
 
-The program takes turns by calling `turn`. This node collects the outputs of each turn and then performs them one by
-one. A fault can kill or freeze the program before or after each output. A program that was frozen in mid-turn performs
-the remaining outputs when it resumes.
+The program takes turns by calling `turn`. The node collects the outputs of each turn and then performs them one by one.
+A fault can kill or freeze the program before or after each output. A program that was frozen in mid-turn completes that
+turn when it resumes.
 """
 
 from collections import deque
@@ -74,7 +74,7 @@ class SimulatedNode:
         self.sensed_at_ms = 0
         """When the floor sensor last changed."""
         self.is_full_turn = False
-        """True if the current turn runs a full step. A turn with only unchanged heartbeats needs none."""
+        """True if the current turn runs a full step. A turn that only extends the timeouts of peers needs none."""
         self.disk = SimulatedDisk(shaft.floors, trial.rng, self.on_stored)
         self.process = SimulatedProcess(freeze)
         self.server = SimulatedServer(elevators.new_elevator(shaft), trial.rng, self.on_elevator_changed)
@@ -179,7 +179,10 @@ class SimulatedNode:
                 self.trial.fail(f"node {self.name} wakes up more than {WAKES_MAX} times a second without input")
 
     def receive(self, heartbeats: Iterable[Heartbeat]) -> None:
-        """Receive *heartbeats*, sweep the panel if a sweep is due, and take a turn if there is new input."""
+        """Receive *heartbeats*, sweep the panel if a sweep is due, and take a turn if there is new input.
+
+        A frozen program receives them when it resumes. A dead program ignores them.
+        """
         state, is_new = self.process.state, self.admission.note_new
         if state is None:
             return
@@ -195,7 +198,10 @@ class SimulatedNode:
             self.turn(accepted)
 
     def sweep(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Sweep the panel. Take a turn if its inputs changed or *heartbeats* arrived."""
+        """Do the next step of the sweep. Take a turn if the inputs of the panel changed or *heartbeats* arrived.
+
+        While the program is dead or frozen, the server only executes the requests that it has already received.
+        """
         now_ms, panel = self.trial.now_ms, self.panel
         self.server.execute_due(now_ms)
         if self.state is None or self.process.is_frozen:
@@ -254,7 +260,7 @@ class SimulatedNode:
                 trial.log(f"node {self.name}: {logged.text}")
 
     def perform_outputs(self) -> None:
-        """Perform the outputs of the turn. A fault may kill or freeze the program before or after each of them."""
+        """Perform the remaining outputs of the turn. A fault may kill or freeze the program before or after each."""
         process, now_ms = self.process, self.trial.now_ms
         while process.outputs:
             output = process.outputs[0]
@@ -280,7 +286,10 @@ class SimulatedNode:
         return self.trial.now_ms, self.panel.client.inputs(self.trial.now_ms)
 
     def read_inputs_again(self) -> tuple[int, Inputs | None]:
-        """Return `read_inputs()`, or raise Frozen if a fault freezes the program here, just before its first output."""
+        """Return `read_inputs()`, and note that the turn runs a full step.
+
+        Raise Frozen if a fault freezes the program here, just before its first output.
+        """
         self.is_full_turn = True
         if self.process.freeze_if_due(Point.BEFORE_HARDWARE):
             raise Frozen

@@ -1,7 +1,7 @@
-"""The connection of a simulated program to its elevator server: a PanelClient that sweeps every SWEEP_MS, even at rest.
+"""The connection of a simulated program to its elevator server. Its PanelClient sweeps the panel every SWEEP_MS.
 
-As long as nothing changes on the panel, each sweep returns the same reply. The world skips such sweeps. Before each
-turn, `catch_up` passes the reply of the last skipped sweep to the client.
+As long as nothing changes on the panel, each sweep returns the same reply, so the world skips these sweeps. Before a
+turn, `catch_up` gives the client the reply to the last skipped sweep.
 """
 
 from collections.abc import Callable
@@ -28,9 +28,9 @@ class SimulatedPanel:
     is_unreachable: bool = False
     """True if the server refuses connections."""
     is_disconnected: bool = False
-    """True if the connection is broken. The program has not noticed it yet."""
+    """True if the connection has broken and the program has not noticed it yet."""
     unnoticed_until_ms: int = 0
-    """The earliest time at which the program can notice that the server is unreachable."""
+    """When the program notices that the server is unreachable. It notices earlier if its inputs become stale."""
     sweep_at_ms: int = NEVER_MS
     """When to call `sweep` next."""
     swept_at_ms: int = -1
@@ -47,7 +47,7 @@ class SimulatedPanel:
         self.sweep_at_ms = min(self.sweep_at_ms, next_ms if next_ms > self.swept_at_ms else next_ms + SWEEP_MS)
 
     def catch_up(self, now_ms: int) -> None:
-        """If the client's newest reply is not recent, give it the reply of the last skipped sweep."""
+        """Give the client the reply to the last skipped sweep, unless its newest reply is recent."""
         client = self.client
         if now_ms - client.newest_asked_at_ms < RECENT_MS:
             return

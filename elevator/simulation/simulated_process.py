@@ -26,7 +26,7 @@ class Frozen(Exception):
 
 @define(eq=False)
 class SimulatedProcess:
-    """A process that faults can kill or freeze at each point of a turn."""
+    """The process that runs a node's program: the core's state, and what is left of an interrupted turn."""
 
     freeze: Callable[[InjectedFault], None]
     """Begins a fault that freezes the process."""
@@ -38,11 +38,11 @@ class SimulatedProcess:
     kill_at: int | Point | None = None
     """Where to kill the process: a point of a turn, or the number of points to pass first. None if no kill is due."""
     pending_freeze: InjectedFault | None = None
-    """The fault that freezes the process when it reaches the fault's `point`."""
+    """The fault that will freeze the process when it reaches the fault's `point`; None if there is none."""
     unfinished: Tick | None = None
-    """The tick of the current turn, or of a turn that was frozen before its first output."""
+    """The tick of the current turn, or of a turn that was frozen before its first output; None if there is neither."""
     outputs: list[Outputs | Record | Heartbeat] = field(factory=list)
-    """Outputs of the last turn that have not been performed yet, because the process was frozen."""
+    """Outputs of the newest turn that have not been performed yet. A frozen process performs them when it resumes."""
     wake_at_ms: int = NEVER_MS
     wakes: int = 0
     """How often the process has woken up without input since `second_began_at_ms`."""
@@ -55,7 +55,10 @@ class SimulatedProcess:
         self.wake_at_ms = NEVER_MS
 
     def interrupt_if_due(self, point: Point) -> bool:
-        """Freeze the process if that is due at *point* of the turn; return whether it did. Raise Killed if it dies."""
+        """Freeze or kill the process if that is due at *point* of the turn.
+
+        Return True if it is frozen now. Raise Killed if it must die. Otherwise count the point and return False.
+        """
         if self.freeze_if_due(point):
             return True
         if self.kill_at in (0, point):
@@ -73,7 +76,7 @@ class SimulatedProcess:
         return True
 
     def count_wake(self, now_ms: int) -> bool:
-        """Count a wake-up without input; return whether there are too many."""
+        """Count a wake-up without input; return whether there have been too many in the current second."""
         if now_ms >= self.second_began_at_ms + 1000:
             self.wakes, self.second_began_at_ms = 0, now_ms
         self.wakes += 1

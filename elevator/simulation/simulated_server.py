@@ -12,16 +12,16 @@ from elevator.core.model import NEVER_MS
 
 @define(eq=False)
 class SimulatedServer:
-    """An elevator server with its elevator. It executes requests in order, with a delay while faults are active."""
+    """An elevator server with its elevator. It executes requests in order, with a random delay of up to `lag_ms`."""
 
     elevator: SimulatedElevator
     rng: random.Random
     on_change: Callable[[SimulatedElevator, SimulatedElevator, Iterable[Event]], None]
     """Called with the elevator before and after each change, and the events of the change."""
     lag_ms: int = 0
-    """The longest delay of a command or a reply, because of faults."""
+    """The longest delay of a command or a reply; 0 without a fault."""
     requests: bytes = b""
-    """Commands that have not been executed yet, perhaps followed by a sweep."""
+    """Commands that have not been executed yet, and perhaps a sweep."""
     requests_at_ms: int = 0
     """When `requests` will be executed."""
     reply: bytes | None = None
@@ -37,7 +37,7 @@ class SimulatedServer:
         self.on_change(before, elevator, events)
 
     def change(self, elevator: SimulatedElevator, now_ms: int) -> None:
-        """Replace the elevator by *elevator*, and report the differences as events."""
+        """Replace the elevator with *elevator*, and report the differences as events."""
         self.replace(elevator, elevators.changes(self.elevator, elevator, now_ms))
 
     def settle(self, now_ms: int) -> None:
@@ -70,7 +70,7 @@ class SimulatedServer:
         self.execute_due(now_ms)
 
     def execute_due(self, now_ms: int) -> None:
-        """Execute the pending requests if they are due."""
+        """Execute the pending requests if they are due. Before that, put back a car that has left its shaft."""
         if self.requests and now_ms >= self.requests_at_ms:
             self.put_back(now_ms)
             requests, self.requests = self.requests, b""
@@ -83,7 +83,7 @@ class SimulatedServer:
         self.execute_due(now_ms)
 
     def put_back(self, now_ms: int) -> None:
-        """Move a car that has left its shaft back to the end floor, as an operator would."""
+        """If the car has left its shaft, move it back to the end floor and stop its motor, as an operator would."""
         if self.elevator.out:
             self.change(elevators.put_back(self.elevator, now_ms), now_ms)
 

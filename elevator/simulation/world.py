@@ -4,7 +4,8 @@ Time is an integer number of milliseconds and jumps from event to event. The nod
 records and hardware messages pass through the production codecs. The network, the disks, the clock, the processes, the
 elevators and the passengers are simulated.
 
-After the last fault, all panels must show the same hall lamps within AGREE_MS. Every confirmed call must be served.
+All panels must show the same hall lamps within AGREE_MS after the last fault. Then the cars must serve all calls and
+come to rest.
 
 All randomness comes from the plan and from generators seeded by it, so a run can be repeated exactly. Two runs with the
 same digest have the same transcript.
@@ -99,7 +100,7 @@ class World(ObservedTrial):
         deadline_ms = calm_at_ms + drain_time_ms(self.plan)
         while not self.is_done():
             if self.now_ms > deadline_ms:
-                self.fail("long after the last fault, a car still has calls or is not at rest")
+                self.fail("long after the last fault, a car still has calls, is not at rest or is out of service")
             self.run_until(self.now_ms + 1000)
         self.run_until(self.now_ms + EXCHANGE_MS)
         self.ledger.judge_end()
@@ -196,7 +197,10 @@ class World(ObservedTrial):
     # Faults
 
     def trigger(self, fault: InjectedFault, begins: bool) -> None:
-        """Begin or end a fault. A freeze at a point of a turn begins only when the program reaches that point."""
+        """Begin or end a fault, unless it is a crash that has ended already.
+
+        A freeze at a point of a turn begins only when the program reaches that point.
+        """
         at_point = fault.kind is FaultKind.FREEZE and fault.point is not None
         process = self.nodes[fault.target].process if at_point else None
         can_wait = process is not None and process.state is not None and not process.is_frozen
