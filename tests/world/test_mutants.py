@@ -80,7 +80,7 @@ TRY_FIRST = {
     "different_number_of_floors_is_not_logged": 50,
     "node_does_not_listen_after_a_stall": 36,
     "record_read_late_is_ignored": 184,
-    "restart_without_a_record_reuses_the_incarnation": 237,
+    "restart_from_the_same_record_reuses_the_incarnation": 237,
     "starvation_guard_ignores_down_calls": 44,
     "starvation_guard_does_not_wake_the_node": 44,
     "lamp_waits_for_peers_that_do_not_hear_the_node": 70,
@@ -92,7 +92,7 @@ TRY_FIRST = {
     "position_is_trusted_after_a_lost_server": 81,
     "stop_clears_both_directions": 4,
     "idle_step_ignores_new_inputs": 6,
-    "fault_of_a_peer_does_not_trigger_a_decision": 8,
+    "change_of_a_peer_does_not_trigger_a_decision": 8,
     "idle_step_ignores_new_calls": 4,
     "only_the_last_heartbeat_of_a_turn_is_processed": 4,
     "changes_wait_for_the_next_periodic_heartbeat": 4,
@@ -109,7 +109,7 @@ TRY_FIRST = {
     "call_is_served_before_the_door_opens": 67,
     "stop_button_does_not_stop_the_car": 5,
     "car_with_its_stop_button_down_stays_in_service": 7,
-    "incarnations_with_live_calls_are_forgotten": 26,
+    "incarnations_with_live_calls_at_peers_are_forgotten": 26,
     "earlier_incarnation_counts_as_a_duplicate": 26,
     "stop_lamp_is_lit_whenever_the_car_is_held": 6,
     "reply_confirms_commands_sent_after_its_sweep": 183,
@@ -128,7 +128,7 @@ TRY_FIRST = {
     "merge_drops_a_press": 184,
     "outputs_are_not_rewritten_after_a_reconnect": 203,
 }
-"""Maps some mutants to a seed that catches them. The test tries this seed first to save time."""
+"""Maps some mutants to a seed with which the judges catch them. The test tries this seed first, to save time."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
@@ -344,7 +344,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "tick.inputs is node.inputs and",
         "(tick.inputs is node.inputs or bool(tick.heartbeats)) and",
     ),
-    "fault_of_a_peer_does_not_trigger_a_decision": (peers.has_same_state, "if was is now:", "if True:"),
+    "change_of_a_peer_does_not_trigger_a_decision": (peers.has_same_state, "if was is now:", "if True:"),
     "deadline_does_not_trigger_a_decision": (step.must_decide, " or node.now_ms >= before.quiet_until_ms", ""),
     "idle_step_ignores_new_calls": (
         peers.has_same_content,
@@ -360,7 +360,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "lamp_never_goes_dark": (replica.darken, "if not buttons(replica.lit) - panel:", "if True:"),
     "node_does_not_listen_at_startup": (node.boot, "now_ms + LISTEN_MS", "now_ms"),
-    "incarnations_with_live_calls_are_forgotten": (
+    "incarnations_with_live_calls_at_peers_are_forgotten": (
         step.prune,
         "any(peer.heartbeat.digest != published.digest for peer in in_reach(node).values())",
         "False",
@@ -456,7 +456,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "merge(ours.calls, tick.found.calls)",
         "ours.calls",
     ),
-    "restart_without_a_record_reuses_the_incarnation": (node.boot, " + random_bits % INCARNATION_STEP", ""),
+    "restart_from_the_same_record_reuses_the_incarnation": (node.boot, " + random_bits % INCARNATION_STEP", ""),
     "old_incarnations_are_never_forgotten": (step.prune, "if not expired or", "if True or"),
     "starvation_guard_ignores_down_calls": (
         assignment.wait,
@@ -520,13 +520,14 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
 BREAKS: Mapping[str, str] = {
     "G1": (
         "merge_drops_a_press press_reuses_a_dot restart_forgets_cab_calls restart_reuses_the_incarnation "
-        "incarnations_with_live_calls_are_forgotten record_read_late_is_overwritten record_read_late_is_ignored "
-        "cab_calls_are_not_adopted_after_a_lost_record restart_without_a_record_reuses_the_incarnation"
+        "incarnations_with_live_calls_at_peers_are_forgotten record_read_late_is_overwritten "
+        "record_read_late_is_ignored cab_calls_are_not_adopted_after_a_lost_record "
+        "restart_from_the_same_record_reuses_the_incarnation"
     ),
     "G3": (
         "dead_peer_never_times_out only_the_last_heartbeat_of_a_turn_is_processed motor_fault_is_not_detected "
         "motor_fault_is_not_reported car_with_a_blocked_door_stays_in_service car_out_of_service_is_assigned_calls "
-        "fault_of_a_peer_does_not_trigger_a_decision"
+        "change_of_a_peer_does_not_trigger_a_decision"
     ),
     "G4": "merge_drops_a_press",
     "G5": (
@@ -610,4 +611,4 @@ def test_judges_catch_each_mutant(name: str, monkeypatch: pytest.MonkeyPatch) ->
         if done.violation and not done.crashed:  # A crash is found without a judge, so it does not count.
             print(f"{name}: seed {seed}: {done.violation}")
             return
-    pytest.fail(f"{SEEDS} seeds did not catch {name}")
+    pytest.fail(f"the judges did not catch {name} with any of {SEEDS} seeds")

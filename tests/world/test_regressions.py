@@ -4,8 +4,9 @@ Each run is an explicit plan of faults and presses, because a seed draws a diffe
 Every plan runs twice. First it must pass. Then the bug is put back, and the plan must fail. This shows that the plan
 still reaches the faulty code, and that the judges still detect the bug.
 
-To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy the shrunk plan here, with the
-function that was fixed, the words that the fix wrote, and the faulty words that they replaced.
+To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy its faults and presses here, and
+adapt them to the group of `Regression.plan`. Add the function that was fixed, the words that the fix wrote, and the
+faulty words that they replaced.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,7 @@ class Regression:
     run: tuple[InjectedFault | Press, ...]
 
     def plan(self) -> Plan:
+        """Return the plan: the run in a group with 3 cars and 4 floors."""
         faults = tuple(each for each in self.run if isinstance(each, InjectedFault))
         presses = tuple(each for each in self.run if isinstance(each, Press))
         return Plan(1, 3, 4, 2000, 20_000, faults, presses, at=(0, 3, 3))

@@ -1,4 +1,4 @@
-"""The simulated world: passing seeds, reproducible runs, faults with an effect, and the soak command."""
+"""The simulated world: random runs without violations, reproducible runs, the effect of each fault, and `soak`."""
 
 import os
 import signal
@@ -74,7 +74,7 @@ def test_run_is_reproducible_in_another_process_with_another_hash_seed() -> None
 @pytest.mark.rule("A2")
 @pytest.mark.parametrize("seed", [1, 4])
 def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> None:
-    """Each node sends to one other node and receives from the third. So no two have the same information."""
+    """Each node reaches one of the two others and hears only the other one. So every node has different information."""
     drawn = plan(seed, cars=3)
     cycle = tuple(InjectedFault(FaultKind.ONE_WAY, 0, NEVER_MS, target=id, detail=(id + 1) % 3) for id in range(3))
     done, transcript = campaign.run_plan(evolve(drawn, faults=cycle))
@@ -106,6 +106,9 @@ def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None
 
 def test_different_seeds_draw_different_plans() -> None:
     assert len({(each.calm_at_ms, each.faults, each.presses) for each in map(plan, range(50))}) == 50
+
+
+def test_seeds_draw_every_kind_of_fault_and_traffic_and_large_groups() -> None:
     drawn = [plan(seed) for seed in range(300)]
     assert {fault.kind for each in drawn for fault in each.faults} == set(FaultKind)
     sizes = {each.cars for each in drawn}
@@ -211,7 +214,7 @@ def test_group_without_faults_carries_every_passenger(profile: Profile) -> None:
     world.run()
 
 
-def test_last_turn_of_a_killed_node_is_published_with_its_inputs() -> None:
+def test_judges_receive_the_turn_in_which_a_node_is_killed_with_its_inputs() -> None:
     kill = InjectedFault(FaultKind.KILL, 5000, 9000, target=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
     world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, flow=None))
@@ -225,7 +228,7 @@ def test_last_turn_of_a_killed_node_is_published_with_its_inputs() -> None:
     assert last.tick.inputs.pressed.up == 1
 
 
-def test_turn_is_published_before_the_lamp_changes_that_it_causes() -> None:
+def test_judges_receive_a_turn_before_the_lamp_changes_that_it_causes() -> None:
     world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, flow=None))
     last_turn_ms = dict.fromkeys(range(3), -1)
     follows_turn = []
@@ -266,8 +269,8 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.DEAD_SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
-"""Maps each kind of fault to its effect. A tuple contains the fault's `detail` and part of a transcript line that the
-fault causes. A function returns a true value during the fault."""
+"""Maps each kind of fault to its effect. A tuple contains the fault's `detail`, and a part of a transcript line that
+the fault causes. A function returns a true value if the fault has had its effect."""
 
 DELAYS = {FaultKind.SLOW_DISK: 1_000_000, FaultKind.SLOW_SERVER: 400}
 
@@ -276,7 +279,7 @@ DELAYS = {FaultKind.SLOW_DISK: 1_000_000, FaultKind.SLOW_SERVER: 400}
 def test_every_kind_of_fault_has_an_effect(kind: FaultKind) -> None:
     effect = EFFECTS[kind]
     detail = 0 if callable(effect) else effect[0]
-    end_ms = 5080 if kind is FaultKind.FALSE_FLOOR else 9000  # A node believes a report that does not change.
+    end_ms = 5080 if kind is FaultKind.FALSE_FLOOR else 9000  # A node accepts a report that does not change.
     fault = InjectedFault(kind, 5000, end_ms, target=1, detail=detail, delay_ms=DELAYS.get(kind, 0))
     world = World(evolve(plan(5, 3, 4), faults=(fault,), presses=(Press(5500, 5700, 1, UP, 0),), calm_at_ms=20_000))
     world.run_until(8999)
