@@ -316,13 +316,13 @@ def test_node_claims_a_call_within_600_ms_although_its_assignment_settles_slowly
     obstruct(group[0], True)  # The door is closed, so this only triggers a step of the node.
     group.run(50)
     assert not group[0].node.claims.up
-    group.run_until(lambda: bool(group[0].node.claims.up), 600)
+    group.run_until(lambda: bool(group[0].node.claims.up), 550)
     obstruct(group[0], False)
     settle(group)
 
 
 @pytest.mark.rule("A2")
-def test_call_that_is_claimed_only_briefly_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_is_often_claimed_but_only_briefly_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
     call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), NONE_WAITED, Rates())}
     taken = itertools.cycle((Buttons(), Buttons(), Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))
@@ -359,7 +359,7 @@ def test_ages_of_calls_are_updated_at_intervals_even_if_calls_grow_old_one_after
 
 @pytest.mark.rule("A1")
 @given(st.data())
-def test_cars_share_out_all_calls_even_if_they_have_learned_of_them_at_different_times(data: st.DataObject) -> None:
+def test_each_call_is_assigned_to_exactly_one_car_whatever_ages_the_nodes_publish(data: st.DataObject) -> None:
     floors = 6
     masks = st.integers(0, (1 << floors) - 1)
     buttons = st.builds(Buttons, masks, masks)
@@ -367,12 +367,12 @@ def test_cars_share_out_all_calls_even_if_they_have_learned_of_them_at_different
     waited = st.tuples(*[buttons] * AGES)
     one = st.builds(Member, cars, masks, st.just(Buttons()), waited, st.just(Rates()))
     members = dict(enumerate(data.draw(st.lists(one, min_size=2, max_size=4))))
-    hall, left = data.draw(buttons), Buttons()
+    hall, assigned = data.draw(buttons), Buttons()
     for id in members:
         calls = assignment.planned(Policy(), id, floors, hall, members)
-        assert not left & calls
-        left |= calls
-    assert left == hall
+        assert not assigned & calls
+        assigned |= calls
+    assert assigned == hall
 
 
 @pytest.mark.rule("A1")
@@ -383,7 +383,7 @@ def test_highest_published_age_of_a_call_counts() -> None:
 
 
 @pytest.mark.rule("A1")
-def test_wait_ends_with_its_call_even_while_a_large_group_computes_no_assignment() -> None:
+def test_wait_ends_with_its_call_even_if_no_new_assignment_is_computed() -> None:
     call, hall, cars = Call(Button.UP, 2, EVERY_CAR), Buttons(up=0b100), {}
     cars[0] = Member(Car(0), 0, hall, NONE_WAITED, Rates())
     old = assignment.assign(assignment.Assignment(), 1000, Policy(), 0, 4, hall, cars)

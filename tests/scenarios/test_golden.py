@@ -33,8 +33,8 @@ SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""Golden transcripts show a line about a car or node only if it begins with one of these words. They show all other
-lines."""
+"""Golden transcripts show a line about a car or node only if its text begins with one of these words. They show every
+line about something else."""
 
 
 class Scenario(NamedTuple):
@@ -199,7 +199,8 @@ def test_transcript_matches_the_golden_file(name: str) -> None:
     actual = render(SCENARIOS[name], run(SCENARIOS[name]))
     changes = difflib.unified_diff(golden.splitlines(), actual.splitlines(), "golden", "actual", lineterm="")
     if actual != golden:
-        pytest.fail("`just golden` accepts this change:\n" + "\n".join(changes), pytrace=False)
+        intro = "the transcript differs from the golden file; if the change is right, run `just golden`:\n"
+        pytest.fail(intro + "\n".join(changes), pytrace=False)
 
 
 def test_every_golden_file_has_a_scenario() -> None:

@@ -119,7 +119,7 @@ class ScriptedCar:
         self.inject(FaultKind.SERVER, on)
 
     def misread_floor(self, floor: int | None) -> None:
-        """Make the floor sensor report *floor* from now on. None: repair the sensor."""
+        """Make the floor sensor report *floor* from now on. If *floor* is None, repair the sensor."""
         panel = self.simulated.panel
         panel.misread = lambda reply: reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
         panel.sweep_soon(self.world.now_ms)
@@ -291,7 +291,7 @@ def motors(car: ScriptedCar) -> list[tuple[int, Motor]]:
 
 
 def lamps(car: ScriptedCar, button: Button, floor: int) -> list[bool]:
-    """Return the states that a lamp has changed to, in order; True means lit."""
+    """Return the states to which a lamp has changed, in order; True means lit."""
     return [
         bool(event.value)
         for event in car.events
@@ -300,7 +300,10 @@ def lamps(car: ScriptedCar, button: Button, floor: int) -> list[bool]:
 
 
 def settle(group: Group, within_ms: int = 60_000) -> None:
-    """Run until all lamps are dark and all cars are idle. Check that no node gave an unsafe command."""
+    """Run until all lamps are dark and all cars are idle, except those of dead nodes.
+
+    Check that no node gave an unsafe command.
+    """
     group.run(300)
     group.run_until(lambda: is_dark(group) and is_idle(group), within_ms)
     for car in group.cars:
