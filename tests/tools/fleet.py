@@ -4,14 +4,15 @@ Node 0 receives the datagrams of a real group: elevator.core.outgoing schedules 
 fleet node has its own address. The fleet needs little processor time, because its nodes share one call set. Each node
 publishes a change after a delay of its own, in place of a disk write.
 
-The fleet cars claim all hall calls that the fleet knows. So the car of node 0 stays where it is until a button of its
+The fleet cars claim all hall calls that the fleet knows. So the car of node 0 stays where it is until a button on its
 own panel is pressed.
 
 The process reads commands from standard input, one per line, until end of file:
 
     load     move the cars; each second, press CHANGES_PER_S buttons and serve CHANGES_PER_S calls
     serve    at the next service, serve all calls that node 0 has pressed
-    report   print a line of JSON: whether all nodes agree; how much the fleet sent since the last report, and how late
+    report   print a line of JSON: whether all nodes agree, how much the fleet has sent since the last report, and
+             how late it sent its heartbeats
 
 Under load, a press on the panel of node 0 replaces the next press of the fleet. The fleet does not press the buttons in
 `reserved`, so the panel of node 0 has dark buttons.
@@ -61,7 +62,7 @@ EVERYBODY, NODE = "127.255.255.255", "127.0.0.1"
 """The destination of all heartbeats, and the source address of node 0."""
 GROUP = "lab"
 CABS = 8
-"""The number of cab calls of each car; fewer in a small building."""
+"""The number of cab buttons that are used in each car; fewer in a small building."""
 CHANGES_PER_S = 10
 SERVED_MAX = 3
 """If more of the fleet's calls than this are dark, the car of node 0 has served some. Then the fleet serves none."""
@@ -70,6 +71,7 @@ MOVE_MS = 2000
 DISK_MS = 2, 8
 """The shortest and the longest simulated disk write: the delay from a change to its publication."""
 LATE_MS = 20
+"""A heartbeat counts as late if it is sent more than this long after it was due."""
 INCARNATION = 1 << 40
 RATES = RATE_MAX // 10
 
@@ -79,7 +81,7 @@ def authors(cars: int) -> list[Author]:
 
 
 def hall_calls(floors: int) -> list[Call]:
-    """Return all hall calls except "up" at floor 0: the car of node 0 would serve it at once."""
+    """Return all hall calls except "up" at floor 0, because the car of node 0 would serve that call at once."""
     up = [Call(Button.UP, floor, EVERY_CAR) for floor in range(1, floors - 1)]
     return up + [Call(Button.DOWN, floor, EVERY_CAR) for floor in range(1, floors)]
 
@@ -91,13 +93,13 @@ def cab_calls(car: int, floors: int) -> list[Call]:
 
 
 def reserved(floors: int) -> list[Call]:
-    """Return the hall calls that only node 0 presses under load: half of all, at most about a dozen."""
+    """Return the hall calls that only node 0 presses under load: half of all hall calls, but at most 18."""
     every = hall_calls(floors)
     return every[:: max(2, len(every) // 12)]
 
 
 def lit(pressing: Sequence[Author], floors: int) -> Calls:
-    """Return a call set in which each node of *pressing* has pressed its `cab_calls` and its part of `hall_calls`."""
+    """Return a call set in which each of the nodes *pressing* has made its `cab_calls` and its part of `hall_calls`."""
     calls = Calls()
     for number, call in enumerate(hall_calls(floors)):
         calls = press(calls, pressing[number % len(pressing)], call)
@@ -236,7 +238,7 @@ class Fleet:
                 heappush(self.tasks, (at_ms + every_ms, Task.SERVE, 0))
 
     def press(self) -> None:
-        """Press a button that is not lit."""
+        """Press a random button in `pool` whose call is not made yet, if there is one."""
         live = {*self.calls.live.values()}
         dark = [call for call in self.pool if call not in live]
         if dark:
@@ -245,7 +247,10 @@ class Fleet:
             self.change(press(self.calls, author, call))
 
     def serve(self) -> None:
-        """Serve one call of the fleet. After the command `serve`, serve all calls of node 0 instead."""
+        """Serve a random call in `pool`, unless the car of node 0 has already served several (SERVED_MAX).
+
+        The first time after the command `serve` that node 0 has calls, serve all of these instead.
+        """
         of_0 = [call for dot, call in self.calls.live.items() if dot.author.id == 0]
         if self.should_serve_0 and of_0:
             self.should_serve_0 = False

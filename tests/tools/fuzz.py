@@ -178,7 +178,7 @@ def seals(data: bytes) -> bool:
 
 
 def fair_queue(data: bytes) -> bool:
-    """Put datagrams into a fair queue and pop them. Check its bounds and the order of each address."""
+    """Put datagrams into a fair queue and pop them. Check its bounds, and the order of each address's datagrams."""
     queue, came, read = FairQueue(), [0] * 256, [-1] * 256
     for each in data:
         if each == 255:
@@ -691,7 +691,7 @@ def fuzz(name: str, seconds: float) -> bool:
 
 
 def run_atheris(name: str, options: list[str]) -> None:
-    """Run atheris on one target in this process. Atheris ends the process."""
+    """Run atheris on one target in this process. Atheris instruments the project's modules and ends the process."""
     import atheris
 
     for module in [module for module in sys.modules if module.split(".")[0] == "elevator"]:
@@ -737,7 +737,7 @@ def library(name: str) -> str:
 
 
 def run_random(name: str, count: int, seed: int) -> int:
-    """Run a target on *count* pseudo-random mutations of the corpus; return the exit status."""
+    """Run a target on *count* pseudo-random mutations of its known inputs; return the exit status."""
     rng = random.Random(seed)
     known = [file.read_bytes() for folder in (CORPUS / name, WORK / name) for file in sorted(folder.glob("*"))]
     taken = 0
@@ -761,11 +761,11 @@ def succeeds(command: list[str], **environment: str) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Fuzz the parsers of external input.")
     parser.add_argument("seconds", type=float, nargs="?", default=20, help="seconds for each target; default: 20")
-    parser.add_argument("targets", nargs="*", help=f"{', '.join(TARGETS)}, sanitizers; default: all")
+    parser.add_argument("targets", nargs="*", help=f"targets to run: {', '.join(TARGETS)}, sanitizers; default: all")
     arguments = parser.parse_args()
     names = arguments.targets or [*TARGETS, "sanitizers"]
     if unknown := set(names) - TARGETS.keys() - {"sanitizers"}:
-        parser.error(f"no target {', '.join(sorted(unknown))}")
+        parser.error(f"no such target: {', '.join(sorted(unknown))}")
     results = [sanitize(arguments.seconds) if name == "sanitizers" else fuzz(name, arguments.seconds) for name in names]
     return int(not all(results))
 

@@ -1,7 +1,7 @@
-"""A laboratory: simulated elevators in this process, and nodes in processes of their own, over real TCP and UDP.
+"""A lab: simulated elevators in this process, and nodes in processes of their own. They use real TCP and UDP.
 
-The elevators move and answer only while a test waits: in `wait`, `run` and `complete`. Tests measure no times, and
-every wait has a generous timeout, because the machine may be slow.
+The elevators answer only while a test waits: in `wait`, `run` and `complete`. Every wait has a generous timeout,
+because the machine may be slow.
 """
 
 import json
@@ -56,7 +56,10 @@ slow machine, a shorter press could begin and end in that time."""
 
 
 def free_port(kind: int, count: int = 1) -> int:
-    """Return the first of *count* consecutive free ports. None is ephemeral, so no new connection can take it."""
+    """Return the first of *count* consecutive free ports for sockets of a *kind*, such as SOCK_DGRAM.
+
+    The ports are not ephemeral, so the kernel does not choose one of them for another socket.
+    """
     while True:
         first = secrets.choice(range(15_000, 30_000))
         if all(is_free(kind, first + number) for number in range(count)):
@@ -95,7 +98,7 @@ class Lab(ControllerGroup):
     def command(self, id: int, *more: str) -> list[str]:
         """Return the command that starts node *id*.
 
-        The command disables parking. Otherwise, a car parked at the floor of a press serves the call without a lamp.
+        It disables parking, because a car that is parked at the floor of a press would serve the call without a lamp.
         """
         has_card = id in self.building.cards
         at = ["--serial", self.directory / f"card-{id}"] if has_card else ["--port", self.building.ports[id]]
@@ -140,7 +143,7 @@ class Lab(ControllerGroup):
         return (self.directory / f"node-{id}.log").read_text()
 
     def heartbeat(self, id: int) -> Heartbeat:
-        """Wait for the next heartbeat of node *id*. The group has the default name and no key."""
+        """Wait for the next heartbeat of node *id* and return it. The group must have the default name and no key."""
         found: list[Heartbeat] = []
 
         def receive(_: int) -> None:
@@ -182,6 +185,7 @@ class Lab(ControllerGroup):
         return False
 
     def misbehaviour(self) -> int:
+        """Return how often all nodes together did something unsafe or sent a bad request."""
         counts = [self.elevator(car).counts for car in range(self.cars)]
         return sum(elevators.misbehaviour(each) + each.bad_requests for each in counts)
 
@@ -210,7 +214,7 @@ class Lab(ControllerGroup):
         self.wait(lambda: not any(self.lamps(id) for id in self.running), "all lamps are off")
 
     def wait_until_ready(self) -> None:
-        """Wait until every node is in service and has heard from all others."""
+        """Wait until the log of every running node says that its car is in service and all other nodes are alive."""
         for id in self.running:
             self.wait_for(id, "in service")
             self.wait_for(id, " is alive", len(self.running) - 1)

@@ -1,7 +1,7 @@
 """Hosts on one Ethernet network. Each host is a network namespace, and so is the switch between them.
 
-A failed test leaves no interface behind: the kernel destroys a namespace without a name when its file descriptors are
-closed and its processes have ended.
+A failed test leaves no interface behind, because the kernel destroys a namespace without a name when its file
+descriptors are closed and its processes have ended.
 """
 
 import os
@@ -29,7 +29,7 @@ class Host(Namespace):
         return f"/proc/{os.getpid()}/fd/{self._fd}"
 
     def run(self, *command: str) -> str:
-        """Run *command* in the namespace and return its output. Only `ip` must succeed."""
+        """Run *command* in the namespace and return its output. Fail if the command is `ip` and does not succeed."""
         with self.entered():
             done = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding="utf-8", timeout=60)
         assert done.returncode == 0 or command[0] != "ip", command

@@ -13,13 +13,13 @@ from websockets.typing import Origin
 
 CARS = range(3)
 FLOORS = 9
-"""Enough floors that one is always far from every parked car."""
+"""The number of floors, so large that one floor is always far from every parked car."""
 PARKED_S = 1.0
-"""A car counts as parked once it has been stationary for this long."""
+"""The cars count as parked once all of them have been stationary for this long."""
 
 
 class Page:
-    """A client of the page's WebSocket."""
+    """A connection to the page, the state of the demo that it has sent, and its replies to requests."""
 
     def __init__(self, address: str, connection: ClientConnection) -> None:
         self.address = address
@@ -70,7 +70,10 @@ class Page:
         return found[-1] if found else ""
 
     def far_floor(self) -> int:
-        """Wait until all cars are parked at different floors. Return the floor that is farthest from any car."""
+        """Wait until all cars are parked at different floors. Return the floor whose nearest car is farthest away.
+
+        The top floor is excluded, because it has no up button.
+        """
 
         def places() -> list[int]:
             return [self.car(car)["sensor"] for car in CARS if not self.car(car)["motor"]]

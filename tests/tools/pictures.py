@@ -1,4 +1,4 @@
-"""Make the screenshots in the README: the demo's page after a node was killed, and the simulator in a terminal.
+"""Makes the screenshots in the README: the demo's page after a node was killed, and the simulator in a terminal.
 
 Chromium renders both: the page, and the last frame that the simulator draws in a pseudo-terminal.
 """
@@ -47,14 +47,14 @@ def picture_page(browser: webdriver.Chrome) -> None:
     with demo("--seed", "11", "--rate", "24") as (_, address):
         browser.get(address)
         page = Page(browser)
-        time.sleep(45)  # The chart needs some passengers.
+        time.sleep(45)  # The chart is empty until some passengers have been served.
         page.named("Kill node, car 1").click()
         page.wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".claim"), "a call is claimed")
         page.wait(
             lambda: page.condition(1) == "Node killed" and browser.find_elements(By.CSS_SELECTOR, ".open"),
             "a door opens",
         )
-        time.sleep(0.6)  # The opening animation.
+        time.sleep(0.6)  # Wait for the end of the opening animation.
         browser.save_screenshot(PICTURES / "page.png")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

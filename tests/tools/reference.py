@@ -1,8 +1,9 @@
 """A model of native/assign_rules.h in Python, and recorded answers (vectors) of the official program.
 
 The official program is the course's hall_request_assigner. The model reads the same format: hall requests as rows of
-[up, down], and a state for each car id. It expects input that the official program accepts. It is simple but slow: it
-sorts all cars before each move and visits every floor. `flatten` converts an input to the arguments of the C function.
+[up, down], and a state for each car id. It expects input that the official program accepts. The model is simple but
+slow, because it sorts all cars before each move and visits every floor. `flatten` converts an input to the arguments of
+the C function.
 """
 
 import json
@@ -80,7 +81,7 @@ class Call(NamedTuple):
 
 @define
 class Car:
-    """A simulated car. At `clock_us`, it makes its next move."""
+    """A simulated car. It makes its next move at the time `clock_us`."""
 
     id: str
     floor: int
@@ -102,7 +103,7 @@ class Building:
     active: frozenset[Call]
     """All hall requests of the input."""
     owners: dict[Call, str]
-    """For each active call, the id of its car; empty: unassigned, even if a car has an empty id."""
+    """Maps each active request to the id of its car, or to "" while it is unassigned. A car may also have the id ""."""
 
     def unassigned(self) -> list[Call]:
         """Return the requests without an owner, in ascending order of floors, up before down."""

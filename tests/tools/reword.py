@@ -8,7 +8,7 @@ import pytest
 
 
 def reword(patch: pytest.MonkeyPatch, function: Callable[..., object], old: str, new: str) -> None:
-    """Replace *old* with *new* in the source of *function*, in every module. *old* must occur once."""
+    """Replace *old* with *new* in the source of *function*, in every module that uses it. *old* must occur once."""
     source = inspect.getsource(function)
     assert source.count(old) == 1, f"{function.__name__} contains {old!r} {source.count(old)} times"
     home = sys.modules[function.__module__]
