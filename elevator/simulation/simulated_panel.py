@@ -47,7 +47,7 @@ class SimulatedPanel:
         self.sweep_at_ms = min(self.sweep_at_ms, next_ms if next_ms > self.swept_at_ms else next_ms + SWEEP_MS)
 
     def catch_up(self, now_ms: int) -> None:
-        """Give the client the reply to the last skipped sweep, unless its newest reply is recent."""
+        """Give the client the reply to the last skipped sweep, if any. Do nothing if its newest reply is recent."""
         client = self.client
         if now_ms - client.newest_asked_at_ms < RECENT_MS:
             return

@@ -10,7 +10,7 @@ own panel is pressed.
 The process reads commands from standard input, one per line, until end of file:
 
     load     move the cars; each second, press CHANGES_PER_S buttons and serve CHANGES_PER_S calls
-    serve    at the next service, serve all calls that node 0 has pressed
+    serve    at the next service, serve all calls that were pressed on the panel of node 0
     report   print a line of JSON: whether all nodes agree, how much the fleet has sent since the last report, and
              how late it sent its heartbeats
 
@@ -166,7 +166,7 @@ class Fleet:
         self.heard: Heartbeat | None = None
         """The newest heartbeat of node 0."""
         self.pressed_at_0 = 0
-        """How many of the fleet's next presses to skip, one for each press of node 0."""
+        """How many of the fleet's next presses to skip: one for each press on the panel of node 0."""
         self.should_serve_0 = False
         pool = [*hall_calls(floors), *[call for each in self.authors for call in cab_calls(each.id, floors)]]
         self.pool = [call for call in pool if call not in reserved(floors)]
@@ -249,7 +249,7 @@ class Fleet:
     def serve(self) -> None:
         """Serve a random call in `pool`, unless the car of node 0 has already served several (SERVED_MAX).
 
-        The first time after the command `serve` that node 0 has calls, serve all of these instead.
+        After the command `serve`, serve all calls of node 0 instead, once there are any.
         """
         of_0 = [call for dot, call in self.calls.live.items() if dot.author.id == 0]
         if self.should_serve_0 and of_0:

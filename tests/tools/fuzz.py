@@ -89,7 +89,10 @@ class Bytes:
         return (self.take(1) or b"\0")[0]
 
     def pieces(self, length_bytes: int = 1) -> Iterator[tuple[int, bytes]]:
-        """Yield the remaining pieces as (control byte, data). A big-endian length precedes the data of each."""
+        """Yield the control byte and the data of each remaining piece.
+
+        Between them, the input has the length of the data, as a big-endian number of *length_bytes* bytes.
+        """
         while self.rest:
             control = self.byte()
             yield control, self.take(int.from_bytes(self.take(length_bytes), "big"))
@@ -130,7 +133,7 @@ class Running:
         self.node = sent(node, original)
 
     def check_round_trip(self) -> None:
-        """Check that encoding and decoding the record changes nothing."""
+        """Check that encoding and decoding the record does not change the version vector of its calls."""
         kept = read_record(write_record(record(self.node)), FLOORS)
         assert kept.calls.seen == self.node.calls.seen
 
@@ -383,7 +386,7 @@ def listener() -> socket.socket:
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """Return both ends of a connection that closes without TIME_WAIT."""
+    """Return both ends of a TCP connection that closes without TIME_WAIT."""
     near = socket.create_connection(listener().getsockname())
     far, _ = listener().accept()
     for each in (near, far):
@@ -683,7 +686,7 @@ def fuzz(name: str, seconds: float) -> bool:
     command = [sys.executable, __file__, "--target", name, *limits, "-print_final_stats=1", "-verbosity=0"]
     done = subprocess.run([*command, str(found), str(seeds)], capture_output=True, text=True, check=False)
     runs = [line.split()[-1] for line in done.stderr.splitlines() if "number_of_executed_units" in line]
-    print(f"{name}: {runs[0] if runs else 'no'} inputs, status {done.returncode}", flush=True)
+    print(f"{name}: {runs[0] if runs else 'no'} inputs, exit status {done.returncode}", flush=True)
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
         print("\n".join(line for line in lines if not line.startswith(("INFO:", "WARNING:", "#"))), flush=True)
@@ -737,7 +740,7 @@ def library(name: str) -> str:
 
 
 def run_random(name: str, count: int, seed: int) -> int:
-    """Run a target on *count* pseudo-random mutations of its known inputs; return the exit status."""
+    """Run a target on *count* pseudo-random mutations of its known inputs. Return 0, the exit status."""
     rng = random.Random(seed)
     known = [file.read_bytes() for folder in (CORPUS / name, WORK / name) for file in sorted(folder.glob("*"))]
     taken = 0
@@ -752,7 +755,7 @@ def run_random(name: str, count: int, seed: int) -> int:
 
 def succeeds(command: list[str], **environment: str) -> bool:
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
-    print(f"{' '.join(command)}: {done.stdout.splitlines()[-1:]}, status {done.returncode}", flush=True)
+    print(f"{' '.join(command)}: {done.stdout.splitlines()[-1:]}, exit status {done.returncode}", flush=True)
     if done.returncode:
         print(done.stderr[-4000:], flush=True)
     return done.returncode == 0

@@ -237,7 +237,10 @@ class Lab(ControllerGroup):
         return found[0]
 
     def complete(self, *command: str, host: Namespace | None = None) -> subprocess.CompletedProcess[str]:
-        """Run *command* on *host* (default: this one) until it exits. The output must fit in a pipe's buffer."""
+        """Run *command* on *host* (default: this one) until it exits; return its status and output.
+
+        The output must fit in a pipe's buffer.
+        """
         with nullcontext() if host is None else host.entered():
             process = subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, encoding="utf-8")
         with process:

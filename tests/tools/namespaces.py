@@ -15,7 +15,7 @@ from elevator.exam.sandbox import Namespace
 
 
 class Host(Namespace):
-    """A network namespace. It has only the loopback interface at first."""
+    """A host: a network namespace that has only the loopback interface at first."""
 
     def __enter__(self) -> Self:
         return self

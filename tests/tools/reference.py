@@ -133,7 +133,7 @@ class View:
 
 
 class EndlessError(Exception):
-    """The simulation exceeded the limit on moves. Only a car with an empty id causes this."""
+    """The simulation exceeded the limit on moves. In practice, only a car with an empty id causes this."""
 
 
 def assign(given: Input, args: Args, moves_max: int = 1_000_000) -> Shares:
@@ -273,7 +273,7 @@ def choose_direction(view: View) -> int:
 
 
 def clear(building: Building, car: Car, view: View) -> None:
-    """Assign to *car* the requests that its stop clears."""
+    """Remove the cab request of *car* at its floor, and assign it the hall requests that its stop clears."""
     floor = view.floor
     car.cab.discard(floor)
     for call in cleared(view, building.clear_all):

@@ -98,7 +98,7 @@ def all_mutants() -> list[Mention]:
 
 
 def coverage() -> dict[str, dict[str, list[str]]]:
-    """Return the names in each column of the table, by rule and column."""
+    """Return the table: for each rule and each column, the names of the scenarios, tests, judges or mutants."""
     found: dict[str, dict[str, list[str]]] = {
         rule: {"scenarios": [], "other tests": [], "judges": [], "mutants": []} for rule, _ in read_rules()
     }

@@ -68,7 +68,7 @@ class ScriptedCar:
     def __init__(self, world: World, id: int) -> None:
         self.world = world
         self.id = id
-        """The number of the car and its panel. It is also the node's id, except for a duplicate node."""
+        """The number of the car and its panel. It is also the node's id, unless the node is misconfigured."""
         self.faults: dict[tuple[FaultKind, int], InjectedFault] = {}
         self.events: list[Event] = []
         self.log: list[str] = []
