@@ -43,7 +43,7 @@ PANEL_DELAY_MAX_MS = 2000
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
 OLD_INCARNATIONS_MAX = 12
-"""How many incarnations of each id, without live presses, a node may remember at the end of a run."""
+"""How many incarnations without live presses a node may remember for each id at the end of a run."""
 
 
 class CallLedger:

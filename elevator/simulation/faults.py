@@ -108,16 +108,16 @@ class InjectedFault:
     at_ms: int
     until_ms: int
     target: int
-    """The number of the node that has the fault. Exceptions: the bit mask of the nodes on one side (CUT), the receiver
-    (ONE_WAY), the id of the additional node (MISCONFIGURED), the floor of the phantom car (GHOSTS; modulo the number of
-    floors). Not used for BLACKOUT, PACKET_LOSS and ATTACK."""
+    """The number of the node that has the fault, with these exceptions. CUT: the bit mask of the nodes on one side.
+    ONE_WAY: the receiver. MISCONFIGURED: the id of the additional node. GHOSTS: the floor of the phantom car, modulo
+    the number of floors. BLACKOUT, PACKET_LOSS and ATTACK have no target."""
     detail: int = 0
-    """The number of points to pass before the kill, or 0 to kill at once (KILLS), the sender (ONE_WAY), the loss in
-    percent (PACKET_LOSS), the number of floors (OTHER_FLOORS), 1 if the group has a key (ATTACK). For MOTOR and SERVER,
-    see FaultKind."""
+    """KILLS: the number of points to pass before the kill, or 0 to kill at once. ONE_WAY: the sender. PACKET_LOSS: the
+    loss in percent. OTHER_FLOORS: the number of floors. ATTACK: 1 if the group has a key. MOTOR and SERVER: see
+    FaultKind."""
     delay_ms: int = 0
-    """The longest delay of a datagram (PACKET_LOSS), a write (SLOW_DISK) or a command (SLOW_SERVER). The time until the
-    client notices the fault (SERVER), or until the next worker takes its first turn (CRASH)."""
+    """PACKET_LOSS, SLOW_DISK and SLOW_SERVER: the longest delay of a datagram, a write or a command. SERVER: the time
+    until the client notices the fault. CRASH: the time from the end of the worker to the first turn of the next."""
     duplicated: int = 0
     """For PACKET_LOSS, the percentage of duplicated datagrams."""
     point: Point | None = None

@@ -37,7 +37,7 @@ class Links:
         return self.queue[0][0] if self.queue else NEVER_MS
 
     def change(self, fault: InjectedFault, begins: bool) -> None:
-        """Begin or end *fault*: packet loss, a partition or a one-way link."""
+        """Begin or end *fault*, which is packet loss, a partition or a one-way link."""
         self.faults = with_or_without(self.faults, fault, begins)
         losses = [each for each in self.faults if each.kind is FaultKind.PACKET_LOSS]
         self.cuts = [each for each in self.faults if each.kind is not FaultKind.PACKET_LOSS]

@@ -30,8 +30,8 @@ CAR_MS = 1000
 """How long a fault still affects a car after it has ended. A panel is declared lost after 0.5 s without a reply (C11),
 a resumed program listens for 0.3 s (C10), and a motor command is repeated after 1 s (C8)."""
 GROUP_MS = 5000
-"""How long a fault affects the group after it has begun or ended. Other cars take over within 2.5 s (G3), and every car
-claims a call that has been unclaimed for another 2 s (A2)."""
+"""How long a fault affects the group after it has begun or ended. Other cars take over within 2.5 s (G3). If a call
+is still unclaimed 2 s later, every car claims it (A2)."""
 
 DEAD_SENSOR = frozenset((FaultKind.DEAD_SENSOR,))
 AFFECTING_CAR = PROGRAM_FAULTS | DEAD_SENSOR | {FaultKind.MOTOR, FaultKind.OBSTRUCT, FaultKind.STOP}
@@ -116,8 +116,8 @@ class ObservedNode(SimulatedNode):
         self.obstructed_at_ms = -NEVER_MS
         """When the last obstruction began."""
         self.opened_at_ms = -NEVER_MS
-        """When the door last opened. If a program has since started while the door was open, and its record says so:
-        when that program started."""
+        """When the door last opened, or when a program last started with the door open, as its record said. The later
+        of the two times counts."""
         self.opener: Author | None = None
         """The incarnation that was running at `opened_at_ms`; None if there is none."""
         self.stuck_since_ms: int | None = None

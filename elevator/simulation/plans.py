@@ -103,9 +103,9 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_details(seed: int, faults: Iterable[InjectedFault], passing_ms: int) -> Iterator[InjectedFault]:
-    """Yield *faults* with random details.
+    """Yield *faults*, and draw the details of motor and server faults and the points of freezes.
 
-    The delay of a SLOW_SERVER is limited, so that its car passes no floor unnoticed.
+    Limit the delays of slow servers, so that their cars pass no floor unnoticed.
     """
     details, silences, freezes = (random.Random(f"{name} {seed}") for name in ("details", "silence", "pauses"))
     for fault in faults:

@@ -98,17 +98,20 @@ class World(ObservedTrial):
         self.run_until(calm_at_ms + AGREE_MS)
         self.ledger.judge_agreement()
         deadline_ms = calm_at_ms + drain_time_ms(self.plan)
-        while not self.is_done():
+        while busy := self.busy_cars():
             if self.now_ms > deadline_ms:
-                self.fail("long after the last fault, a car still has calls, is not at rest or is out of service")
+                self.fail(f"long after the last fault, these cars are still busy or out of service: {' '.join(busy)}")
             self.run_until(self.now_ms + 1000)
         self.run_until(self.now_ms + EXCHANGE_MS)
         self.ledger.judge_end()
 
-    def is_done(self) -> bool:
-        """Return whether every car that can still serve calls has served all its calls and is at rest."""
+    def busy_cars(self) -> list[str]:
+        """Return the names of the cars that have calls, a lit lamp, an open door, a running motor or a fault.
+
+        Cars with a permanent fault do not count.
+        """
         lost = self.plan.lost_cars()
-        return all(self.is_idle(node) for node in self.nodes if node.number not in lost)
+        return [node.name for node in self.nodes if node.number not in lost and not self.is_idle(node)]
 
     @staticmethod
     def is_idle(node: SimulatedNode) -> bool:

@@ -171,7 +171,7 @@ class Fleet:
         pool = [*hall_calls(floors), *[call for each in self.authors for call in cab_calls(each.id, floors)]]
         self.pool = [call for call in pool if call not in reserved(floors)]
         self.tasks: list[tuple[int, Task, int]] = []
-        """A heap of (time, task, node)."""
+        """A heap of (time, task, node). A task of the whole fleet has node 0."""
         self.sent = self.sent_bytes = self.late = self.worst_ms = 0
         self.receiver = open_receiver(port)
         self.senders = {each.id: open_sender(each.id) for each in self.authors}

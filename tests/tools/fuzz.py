@@ -217,7 +217,7 @@ def watch_views(data: bytes) -> bool:
 
 
 def record_text(data: bytes) -> bool:
-    """Read a stored record, as text or as bytes. A node must be able to start from it."""
+    """Read a record from text or bytes. If the record is valid, a node must be able to start from it."""
     text: Any = data[1:] if data[:1] == b"\0" else data.decode(errors="replace")
     try:
         kept = read_record(text, FLOORS)

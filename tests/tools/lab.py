@@ -192,7 +192,7 @@ class Lab(ControllerGroup):
     # Waiting
 
     def run(self, seconds: float) -> None:
-        """Let *seconds* pass."""
+        """Run the elevators for *seconds*, and read the output of the nodes."""
         end, poll_at = time.monotonic() + seconds, 0.0
         while (now := time.monotonic()) < end:
             self.building.run_once(min(end - now, POLL_S))

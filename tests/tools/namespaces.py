@@ -29,7 +29,7 @@ class Host(Namespace):
         return f"/proc/{os.getpid()}/fd/{self._fd}"
 
     def run(self, *command: str) -> str:
-        """Run *command* in the namespace and return its output. Fail if the command is `ip` and does not succeed."""
+        """Run *command* in the namespace and return its output. Raise AssertionError if an `ip` command fails."""
         with self.entered():
             done = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding="utf-8", timeout=60)
         assert done.returncode == 0 or command[0] != "ip", command
