@@ -4,8 +4,8 @@
    while its program and its server are unaffected by faults (C5).
 2. A door stays open for the dwell time after it opened (D1), after the car has served a call, after an obstruction
    (D2), and after a reconnect or a restart (D4). It does not close while obstructed (D2). A car never serves an up call
-   and a down call within one dwell time (C2, C3). These rules apply only if the running incarnation knows when the door
-   opened.
+   and a down call within one dwell time (C2, C3), unless another car has already served one of them. These rules apply
+   only if the running incarnation knows when the door opened.
 3. After a start or a stall, a node listens before its car moves or a lamp lights. It does not execute decisions from
    before the stall (C10).
 4. A car that must search for a floor searches downwards first, for a limited time (C4).

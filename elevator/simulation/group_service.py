@@ -52,7 +52,7 @@ class GroupService:
         self.wanted_since_ms: dict[Call, int] = {}
         """Maps each call that is not served yet to the time of its first press."""
         self.orphaned_since_ms: dict[Call, int] = {}
-        """Maps each hall call that no car in service claims to the time when this was first seen."""
+        """Maps each hall call that no car in service claims to the time when a check first found this."""
         self.disputed_since_ms: dict[Call, int] = {}
         trial.subscribe(CallPressed, self.on_pressed)
         trial.subscribe(CallServed, self.on_served)

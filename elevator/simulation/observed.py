@@ -1,7 +1,7 @@
 """The nodes of a run, what the judges remember about each of them, and when faults affect them or the group.
 
-Most rules of timing and behaviour are not judged while a fault affects a car or the group. A fault of a car, its panel
-or its node affects the car while it lasts, and for another CAR_MS.
+Most rules of timing and behaviour are not judged while a fault affects a car or the group. A fault of a car, its server
+or its program affects the car while it lasts, and for another CAR_MS.
 
 A fault of the network affects the group while it lasts, and for another GROUP_MS. So does a failing or slow disk or a
 slow server, because it delays lamps. A misconfigured node affects the group and every car in this way. Any other fault
