@@ -22,10 +22,10 @@ from elevator.cli.exam_progress import Progress
 from elevator.cli.subject_options import PLACEHOLDERS, add_options, seconds, split, subject
 from elevator.core.model import MAX_CARS, MAX_FLOORS
 from elevator.exam import report, report_page
-from elevator.exam.bench import READY_S, ExamTest
 from elevator.exam.catalogue import TESTS
 from elevator.exam.examiner import ExamSetting, examine, skipped, unjudged
 from elevator.exam.results import ExamReport, Result
+from elevator.exam.rig import READY_S, ExamTest
 from elevator.exam.sandbox import enter_namespace, obstacle
 from elevator.exam.setup import BadCommand, Subject, check_program
 from elevator.processes.child import Signals

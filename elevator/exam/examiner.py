@@ -8,18 +8,18 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from elevator.exam.bench import READY_S, Abandoned, Bench, CannotStart, ExamTest
 from elevator.exam.controllers import Controllers
 from elevator.exam.results import Grade, Result
+from elevator.exam.rig import READY_S, Abandoned, CannotStart, ExamTest, Rig
 from elevator.exam.sandbox import Host
 from elevator.exam.setup import BadCommand, Subject, joined_hosts, open_building, prepare_launch
 
 LATE_MS = 100
-"""If the bench was late by more than this, the machine was overloaded, and the exam repeats the test."""
+"""If the rig was late by more than this, the machine was overloaded, and the exam repeats the test."""
 LOG_LINES = 40
 NICENESS = 5
-"""The niceness of controllers relative to the bench; see nice(1). With the same priority, controllers that poll in busy
-loops would make the bench late on a machine with few cores."""
+"""The niceness of controllers relative to the rig; see nice(1). With the same priority, controllers that poll in busy
+loops would make the rig late on a machine with few cores."""
 
 
 @frozen
@@ -40,14 +40,14 @@ class ExamSetting:
 def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None]) -> Result:
     """Run *test*, and repeat it if the machine was overloaded. Return its result.
 
-    The bench calls *meanwhile* about every 10 ms. An exception from it ends the test. Raise BadCommand or Refused if
+    The rig calls *meanwhile* about every 10 ms. An exception from it ends the test. Raise BadCommand or Refused if
     the test cannot run.
     """
     result = _run(test, subject, setting, meanwhile)
     if result.late_ms <= LATE_MS:
         return result
     again = _run(test, subject, setting, meanwhile, "-repeated")
-    late = f"the machine was overloaded: the bench was up to {again.late_ms} ms late"
+    late = f"the machine was overloaded: the exam was up to {again.late_ms} ms late"
     notes = ("repeated, because the machine was overloaded", *((late,) if again.late_ms > LATE_MS else ()))
     return evolve(again, notes=(*again.notes, *notes))
 
@@ -79,14 +79,14 @@ def _run(
         scratch, logs = (str(directory), None) if setting.keep is None else ("", directory)
         controllers = Controllers(launches, scratch, "controller", logs, NICENESS)
         stack.callback(controllers.stop, lambda: building.run_once(0.01))
-        bench = Bench(building, controllers, switch, rng, meanwhile, subject.start_gap_s, setting.ready_s)
+        rig = Rig(building, controllers, switch, rng, meanwhile, subject.start_gap_s, setting.ready_s)
         try:
-            test.run(bench)
+            test.run(rig)
         except Abandoned:
             pass
         except CannotStart as error:
             raise BadCommand(str(error)) from None
-        verdict, checks, figures, timeline = bench.finish(test.level)
+        verdict, checks, figures, timeline = rig.finish(test.level)
         return Result(
             test.name,
             test.title,
@@ -94,8 +94,8 @@ def _run(
             checks=checks,
             figures=figures,
             timeline=timeline,
-            late_ms=bench.late_ms,
-            notes=tuple(bench.remarks),
+            late_ms=rig.late_ms,
+            notes=tuple(rig.remarks),
             log=tuple(controllers.log)[-LOG_LINES:],
         )
 

@@ -2,7 +2,7 @@
 
 The judge observes the events of all cars in order, and reports each broken rule once for each car. It judges some
 events a moment later, because a car may stop just after its door opens, for example; see `resolve_due`. It does not
-blame a controller for events while the bench suspends it, or for a door that was open before the controller connected.
+blame a controller for events while the rig suspends it, or for a door that was open before the controller connected.
 
 The rules, all of them *must* unless marked *beyond*:
 - The door is never open while the motor runs or between floors (D1).
@@ -32,7 +32,7 @@ from elevator.exam.call_history import CallHistory, CallKey, key_of, name_of
 from elevator.exam.results import CarEvent, Check, Level
 
 TOLERANCE_MS = 25
-"""How late the bench itself may be. Every time limit includes it."""
+"""How late the rig itself may be. Every time limit includes it."""
 MIN_OPEN_MS = 2850
 """The shortest time between opening and closing. The dwell time is 3 s."""
 MAX_OPEN_MS = 4000
@@ -93,7 +93,7 @@ class _Car:
     """When the stop button last changed."""
     is_stopped: bool = False
     is_suspended: bool = False
-    """True while the bench suspends the controller."""
+    """True while the rig suspends the controller."""
     resumed_ms: int = -NEVER_MS
 
     def obstructed_ms(self, now_ms: int) -> int:
@@ -213,7 +213,7 @@ class Judge:
         self._calls.disturbed_ms = now_ms
 
     def note_suspension(self, car: int, on: bool, now_ms: int) -> None:
-        """Record that the bench suspends the controller of *car*, or resumes it."""
+        """Record that the rig suspends the controller of *car*, or resumes it."""
         self._cars[car].is_suspended = on
         if not on:
             self._cars[car].resumed_ms = now_ms

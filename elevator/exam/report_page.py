@@ -27,7 +27,7 @@ from elevator.exam.results import Check, ExamReport, Grade, Level, Result
 FAILURES = 3
 """How many failed checks the list of failed tests shows for each test."""
 LATE_MS = 25
-"""If the bench was late by more than this, the page says so."""
+"""If the rig was late by more than this, the page says so."""
 SAMPLES = {
     "car": '<path class="car" d="M1 9L9 5H23"/>',
     "door": '<path class="door" d="M2 7H22"/><path class="car" d="M0 7H24"/>',
@@ -162,7 +162,7 @@ def _section(name: str, reports: Sequence[ExamReport]) -> str:
 def _result(result: Result) -> str:
     notes = list(result.notes)
     if result.late_ms > LATE_MS:
-        notes.append(f"The bench was up to {result.late_ms} ms late. Times may be wrong by that much.")
+        notes.append(f"The exam was up to {result.late_ms} ms late. Times may be wrong by that much.")
     what = "Skipped" if result.verdict is Grade.SKIPPED else "Not judged"
     parts = [f"<p>{what}: {_text(result.why)}</p>"] if result.why else []
     parts += [f'<p class="note">{_text(note)}</p>' for note in notes]

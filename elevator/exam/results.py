@@ -1,4 +1,4 @@
-"""The results of an exam as values. The bench collects them; the reports show them.
+"""The results of an exam as values. The rig collects them; the reports show them.
 
 The times of checks, interventions and timelines are in milliseconds since the start of the test.
 """
@@ -113,7 +113,7 @@ class Result:
     figures: tuple[Figure, ...] = ()
     timeline: Timeline | None = None
     late_ms: int = 0
-    """The longest delay of the bench itself. Times of the test may be wrong by this much."""
+    """The longest delay of the rig itself. Times of the test may be wrong by this much."""
     notes: tuple[str, ...] = ()
     """Remarks for the reader, such as that the test was repeated because the machine was overloaded."""
     log: tuple[str, ...] = field(default=())

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable
 from functools import partial
 
 from elevator.core.model import Button
-from elevator.exam.bench import SERVED_S, Bench, ExamTest
 from elevator.exam.group import PressedCall
 from elevator.exam.results import Level
+from elevator.exam.rig import SERVED_S, ExamTest, Rig
 from elevator.exam.tests_single import FINGER_S, LAMP_S
 
 TAKE_OVER_S = 10
@@ -17,49 +17,49 @@ RESTARTED_S = 20
 """How long a restarted controller may take to serve a cab call again."""
 
 
-def call_far_away(bench: Bench, panel: int) -> PressedCall:
+def call_far_away(rig: Rig, panel: int) -> PressedCall:
     """Press a hall button at the floor farthest from all cars. Check that its lamps light. Return the call."""
-    floor = bench.far_floor(bench.require_survivors())
-    call = bench.press(panel, bench.hall_button(floor), floor)
-    bench.expect_lit(call, bench.healthy, LAMP_S)
+    floor = rig.far_floor(rig.require_survivors())
+    call = rig.press(panel, rig.hall_button(floor), floor)
+    rig.expect_lit(call, rig.healthy, LAMP_S)
     return call
 
 
-def is_approaching(bench: Bench, car: int, call: PressedCall) -> bool:
+def is_approaching(rig: Rig, car: int, call: PressedCall) -> bool:
     """Return whether the motor of *car* drives it towards *call*."""
-    return bench.elevator(car).shaft.motor * (call.floor - bench.height(car)) > 0
+    return rig.elevator(car).shaft.motor * (call.floor - rig.height(car)) > 0
 
 
-def answering_car(bench: Bench, call: PressedCall) -> int:
+def answering_car(rig: Rig, call: PressedCall) -> int:
     """Wait until a car has left its floor towards *call*, and return it. If none does, return the nearest car.
 
     If several cars approach, the nearest one probably answers the call, and the others park.
     """
 
     def nearest() -> int:
-        cars = bench.require_survivors()
-        approaching = [car for car in cars if is_approaching(bench, car, call)]
-        return min(approaching or cars, key=lambda car: abs(bench.height(car) - call.floor))
+        cars = rig.require_survivors()
+        approaching = [car for car in cars if is_approaching(rig, car, call)]
+        return min(approaching or cars, key=lambda car: abs(rig.height(car) - call.floor))
 
-    bench.wait(lambda: is_approaching(bench, nearest(), call), 5)
+    rig.wait(lambda: is_approaching(rig, nearest(), call), 5)
     car = nearest()
-    bench.wait(lambda: bench.elevator(car).sensed is None, 1)
+    rig.wait(lambda: rig.elevator(car).sensed is None, 1)
     return car
 
 
-def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -> None:
+def expect_take_over(rig: Rig, call: PressedCall, failed: Collection[int]) -> None:
     """Check that a car that is not in *failed* starts for *call* and serves it.
 
     Report the time until it starts, unless such a car is on its way already.
     """
-    others = [car for car in range(bench.cars) if car not in failed]
-    began_ms = bench.now_ms
+    others = [car for car in range(rig.cars) if car not in failed]
+    began_ms = rig.now_ms
 
     def has_started() -> bool:
-        return any(is_approaching(bench, car, call) or bench.is_open(car, call.floor) for car in others)
+        return any(is_approaching(rig, car, call) or rig.is_open(car, call.floor) for car in others)
 
     is_on_its_way = has_started()  # A car that parks may already drive towards the call. Its time would mean nothing.
-    passed = bench.expect(
+    passed = rig.expect(
         has_started,
         TAKE_OVER_S,
         "G3",
@@ -68,9 +68,9 @@ def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -
         car=min(failed),
     )
     if passed and not is_on_its_way:
-        bench.add_figure("take-over", bench.now_ms - began_ms, "ms")
-    bench.expect(
-        lambda: bench.was_served(call, others),
+        rig.add_figure("take-over", rig.now_ms - began_ms, "ms")
+    rig.expect(
+        lambda: rig.was_served(call, others),
         SERVED_S,
         "G1",
         f"another car serves the {call}",
@@ -78,164 +78,164 @@ def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -
     )
 
 
-def expect_recovery(bench: Bench, panel: int) -> None:
+def expect_recovery(rig: Rig, panel: int) -> None:
     """Make a new hall call. Check that its lamp lights on all panels again, and that all calls are served."""
-    call_far_away(bench, panel)
-    bench.expect_all_served()
+    call_far_away(rig, panel)
+    rig.expect_all_served()
 
 
-def kill(bench: Bench) -> None:
+def kill(rig: Rig) -> None:
     """Kill the controller of a car on its way to a hall call, and restart it later."""
-    bench.start()
-    panel = bench.rng.randrange(bench.cars)
-    call = call_far_away(bench, panel)
-    victim = answering_car(bench, call)
-    bench.kill(victim)
-    expect_take_over(bench, call, [victim])
-    bench.expect_all_served()
-    bench.run(max(0.0, TAKE_OVER_S - 5))
-    call_far_away(bench, bench.require_survivors()[0])
-    bench.expect_all_served()
-    bench.start([victim])
-    bench.run(2)
-    expect_recovery(bench, victim)
+    rig.start()
+    panel = rig.rng.randrange(rig.cars)
+    call = call_far_away(rig, panel)
+    victim = answering_car(rig, call)
+    rig.kill(victim)
+    expect_take_over(rig, call, [victim])
+    rig.expect_all_served()
+    rig.run(max(0.0, TAKE_OVER_S - 5))
+    call_far_away(rig, rig.require_survivors()[0])
+    rig.expect_all_served()
+    rig.start([victim])
+    rig.run(2)
+    expect_recovery(rig, victim)
 
 
-def kill_pressed(bench: Bench) -> None:
+def kill_pressed(rig: Rig) -> None:
     """Kill a controller within moments of a press. If any lamp of the call has lit, the call must be served."""
-    bench.start()
+    rig.start()
     for number in range(4):
-        panel = bench.rng.randrange(bench.cars)
-        floor = bench.rng.choice(bench.vacant_floors(range(bench.cars)))
-        bench.press(panel, bench.hall_button(floor), floor)
-        bench.run(bench.rng.uniform(0.0, 0.3))
-        victim = panel if number % 2 == 0 else (panel + 1) % bench.cars
-        bench.kill(victim)
-        bench.run(0.5)
-        if not bench.expect_all_served():
+        panel = rig.rng.randrange(rig.cars)
+        floor = rig.rng.choice(rig.vacant_floors(range(rig.cars)))
+        rig.press(panel, rig.hall_button(floor), floor)
+        rig.run(rig.rng.uniform(0.0, 0.3))
+        victim = panel if number % 2 == 0 else (panel + 1) % rig.cars
+        rig.kill(victim)
+        rig.run(0.5)
+        if not rig.expect_all_served():
             return
-        bench.start([victim])
+        rig.start([victim])
 
 
-def kill_two(bench: Bench) -> None:
+def kill_two(rig: Rig) -> None:
     """Kill all controllers but one while a hall call waits."""
-    bench.start()
-    last = bench.rng.randrange(bench.cars)
-    call = call_far_away(bench, last)
-    victims = [car for car in range(bench.cars) if car != last]
-    bench.kill(*victims)
-    expect_take_over(bench, call, victims)
-    bench.run(max(0.0, TAKE_OVER_S - 5))
-    call = call_far_away(bench, last)
-    bench.expect_all_served()
-    bench.start(victims)
-    bench.run(2)
-    expect_recovery(bench, victims[0])
+    rig.start()
+    last = rig.rng.randrange(rig.cars)
+    call = call_far_away(rig, last)
+    victims = [car for car in range(rig.cars) if car != last]
+    rig.kill(*victims)
+    expect_take_over(rig, call, victims)
+    rig.run(max(0.0, TAKE_OVER_S - 5))
+    call = call_far_away(rig, last)
+    rig.expect_all_served()
+    rig.start(victims)
+    rig.run(2)
+    expect_recovery(rig, victims[0])
 
 
-def restart(bench: Bench) -> None:
+def restart(rig: Rig) -> None:
     """Kill a controller that has cab calls, and restart it after three seconds."""
-    bench.start()
-    car = bench.rng.randrange(bench.cars)
-    calls = _press_cabs(bench, car, 2)
-    bench.run(KNOWN_S)
-    bench.kill(car)
-    bench.run(3)
-    bench.start([car])
-    _expect_cabs_served(bench, "the restarted controller", car, calls, RESTARTED_S)
-    bench.expect_all_served()
+    rig.start()
+    car = rig.rng.randrange(rig.cars)
+    calls = _press_cabs(rig, car, 2)
+    rig.run(KNOWN_S)
+    rig.kill(car)
+    rig.run(3)
+    rig.start([car])
+    _expect_cabs_served(rig, "the restarted controller", car, calls, RESTARTED_S)
+    rig.expect_all_served()
 
 
-def _press_cabs(bench: Bench, car: int, count: int) -> list[PressedCall]:
+def _press_cabs(rig: Rig, car: int, count: int) -> list[PressedCall]:
     """Press the cab buttons for the *count* floors farthest from *car*. Return the calls whose lamps light in time."""
-    floors = sorted(range(bench.floors), key=lambda floor: -abs(floor - bench.height(car)))[:count]
+    floors = sorted(range(rig.floors), key=lambda floor: -abs(floor - rig.height(car)))[:count]
     calls = []
     for floor in floors:
-        call = bench.press(car, Button.CAB, floor)
-        calls += [call] if bench.expect_lit(call, [car], LAMP_S) else []
-        bench.run(FINGER_S)
+        call = rig.press(car, Button.CAB, floor)
+        calls += [call] if rig.expect_lit(call, [car], LAMP_S) else []
+        rig.run(FINGER_S)
     return calls
 
 
 def _expect_cabs_served(
-    bench: Bench, who: str, car: int, calls: Iterable[PressedCall], within_s: float, level: Level = Level.MUST
+    rig: Rig, who: str, car: int, calls: Iterable[PressedCall], within_s: float, level: Level = Level.MUST
 ) -> None:
     """Check that *car* serves *calls*, each within *within_s* of the previous one. *who* describes the car."""
     for call in calls:
-        is_served = partial(bench.was_served, call, [car])
+        is_served = partial(rig.was_served, call, [car])
         expected = f"{who} serves the {call}"
-        bench.expect(is_served, within_s, "G1", expected, level, lambda: "it did not", car)
+        rig.expect(is_served, within_s, "G1", expected, level, lambda: "it did not", car)
 
 
-def blackout(bench: Bench) -> None:
+def blackout(rig: Rig) -> None:
     """Kill all controllers at once while calls are waiting, and restart them all."""
-    bench.start()
-    for car in range(bench.cars):
-        _press_cabs(bench, car, 1)
-    call_far_away(bench, 0)
-    bench.kill(*range(bench.cars))
-    bench.run(3)
-    bench.start()
-    bench.expect_served((Button.CAB,))
-    bench.expect_served((Button.UP, Button.DOWN))
+    rig.start()
+    for car in range(rig.cars):
+        _press_cabs(rig, car, 1)
+    call_far_away(rig, 0)
+    rig.kill(*range(rig.cars))
+    rig.run(3)
+    rig.start()
+    rig.expect_served((Button.CAB,))
+    rig.expect_served((Button.UP, Button.DOWN))
 
 
-def motor(bench: Bench) -> None:
+def motor(rig: Rig) -> None:
     """Cut the motor power of a car that answers a hall call. Then press a cab button in the car."""
-    bench.start()
-    call = call_far_away(bench, bench.rng.randrange(bench.cars))
-    victim = answering_car(bench, call)
-    bench.switch_power(victim, False)
-    bench.faulty.add(victim)
-    cab = bench.press(victim, Button.CAB, call.floor)
-    expect_take_over(bench, call, [victim])
-    bench.run(3)
-    bench.switch_power(victim, True)
-    bench.faulty.discard(victim)
-    lit = [cab] if bench.is_lit(victim, cab) else []
-    _expect_cabs_served(bench, "the car with restored motor power", victim, lit, SERVED_S)
-    bench.expect_all_served()
+    rig.start()
+    call = call_far_away(rig, rig.rng.randrange(rig.cars))
+    victim = answering_car(rig, call)
+    rig.switch_power(victim, False)
+    rig.faulty.add(victim)
+    cab = rig.press(victim, Button.CAB, call.floor)
+    expect_take_over(rig, call, [victim])
+    rig.run(3)
+    rig.switch_power(victim, True)
+    rig.faulty.discard(victim)
+    lit = [cab] if rig.is_lit(victim, cab) else []
+    _expect_cabs_served(rig, "the car with restored motor power", victim, lit, SERVED_S)
+    rig.expect_all_served()
 
 
-def freeze(bench: Bench) -> None:
+def freeze(rig: Rig) -> None:
     """Suspend the controller of a car that stands at a floor, press a hall button there, and resume it later."""
-    bench.start()
-    victim = bench.rng.randrange(bench.cars)
-    if not bench.wait(lambda: not bench.elevator(victim).shaft.motor and bench.elevator(victim).sensed is not None, 20):
+    rig.start()
+    victim = rig.rng.randrange(rig.cars)
+    if not rig.wait(lambda: not rig.elevator(victim).shaft.motor and rig.elevator(victim).sensed is not None, 20):
         return
-    bench.suspend(victim, True)
-    here = bench.elevator(victim).sensed or 0
-    panel = (victim + 1) % bench.cars
-    call = bench.press(panel, bench.hall_button(here), here)
-    bench.run(0.5)
-    if not bench.is_lit(panel, call):  # The lamp lights once the others no longer wait for the suspended controller.
-        bench.wait(lambda: bench.is_lit(panel, call), TAKE_OVER_S)
-        call = bench.press(panel, call.button, call.floor)
-    expect_take_over(bench, call, [victim])
-    bench.suspend(victim, False)
-    bench.run(5)
-    expect_recovery(bench, victim)
+    rig.suspend(victim, True)
+    here = rig.elevator(victim).sensed or 0
+    panel = (victim + 1) % rig.cars
+    call = rig.press(panel, rig.hall_button(here), here)
+    rig.run(0.5)
+    if not rig.is_lit(panel, call):  # The lamp lights once the others no longer wait for the suspended controller.
+        rig.wait(lambda: rig.is_lit(panel, call), TAKE_OVER_S)
+        call = rig.press(panel, call.button, call.floor)
+    expect_take_over(rig, call, [victim])
+    rig.suspend(victim, False)
+    rig.run(5)
+    expect_recovery(rig, victim)
 
 
-def server(bench: Bench) -> None:
+def server(rig: Rig) -> None:
     """Stop the elevator server of a car for two seconds."""
-    bench.start()
-    car = bench.rng.randrange(bench.cars)
-    calls = _press_cabs(bench, car, 1)
-    bench.switch_server(car, False)
-    bench.run(2)
-    bench.switch_server(car, True)
-    bench.expect(
-        lambda: bench.has_client(car),
+    rig.start()
+    car = rig.rng.randrange(rig.cars)
+    calls = _press_cabs(rig, car, 1)
+    rig.switch_server(car, False)
+    rig.run(2)
+    rig.switch_server(car, True)
+    rig.expect(
+        lambda: rig.has_client(car),
         RESTARTED_S,
         "C11",
         "the controller connects to its elevator server again",
         Level.BEYOND,
-        lambda: bench.state_of(car),
+        lambda: rig.state_of(car),
         car,
     )
-    _expect_cabs_served(bench, "the car with the restarted server", car, calls, SERVED_S, Level.BEYOND)
-    bench.expect_all_served(level=Level.BEYOND)
+    _expect_cabs_served(rig, "the car with the restarted server", car, calls, SERVED_S, Level.BEYOND)
+    rig.expect_all_served(level=Level.BEYOND)
 
 
 TESTS = (

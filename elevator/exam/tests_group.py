@@ -8,8 +8,8 @@ from elevator.building.elevators import EventKind, buttons
 from elevator.building.passengers import Profile
 from elevator.core.call_set import mask
 from elevator.core.model import Button, bits
-from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.results import Level
+from elevator.exam.rig import ExamTest, Rig
 from elevator.exam.tests_single import FINGER_S, LAMP_S
 
 REST_S = 10
@@ -18,58 +18,58 @@ PASSENGERS_PER_MINUTE = 4
 """How many passengers arrive per minute for each car of the group."""
 
 
-def lamps(bench: Bench) -> None:
+def lamps(rig: Rig) -> None:
     """Press every hall button once, on alternating panels. After every third press, wait until all calls are served."""
-    bench.start()
-    exist = buttons(bench.floors)
+    rig.start()
+    exist = buttons(rig.floors)
     calls = [(button, floor) for button in (Button.UP, Button.DOWN) for floor in bits(mask(exist, button))]
-    bench.rng.shuffle(calls)
-    panels = list(range(bench.cars))
+    rig.rng.shuffle(calls)
+    panels = list(range(rig.cars))
     for begin in range(0, len(calls), 3):
         for number, (button, floor) in enumerate(calls[begin : begin + 3]):
-            bench.expect_lit(bench.press((begin + number) % bench.cars, button, floor), panels, LAMP_S)
-            bench.run(FINGER_S)
-        if not bench.expect_all_served():
+            rig.expect_lit(rig.press((begin + number) % rig.cars, button, floor), panels, LAMP_S)
+            rig.run(FINGER_S)
+        if not rig.expect_all_served():
             return
 
 
-def cab(bench: Bench) -> None:
+def cab(rig: Rig) -> None:
     """Press cab buttons in each car. Meanwhile, the judge checks that no other panel shows them."""
-    bench.start()
-    for car in range(bench.cars):
-        for floor in bench.rng.sample(bench.vacant_floors([car]), 2):
-            bench.expect_lit(bench.press(car, Button.CAB, floor), [car], LAMP_S)
-    bench.expect_all_served()
+    rig.start()
+    for car in range(rig.cars):
+        for floor in rig.rng.sample(rig.vacant_floors([car]), 2):
+            rig.expect_lit(rig.press(car, Button.CAB, floor), [car], LAMP_S)
+    rig.expect_all_served()
 
 
-def passengers(profile: Profile, bench: Bench) -> None:
+def passengers(profile: Profile, rig: Rig) -> None:
     """Let passengers arrive for a minute, and measure how long they wait."""
-    bench.start()
-    began_ms = bench.now_ms
-    tally = bench.carry(profile, PASSENGERS_PER_MINUTE * bench.cars, PASSENGERS_S)
-    bench.add_figure("passengers served", tally.served, "")
-    bench.add_figure("mean wait", round(tally.mean_wait_ms / 1000, 1), "s")
-    bench.add_figure("longest wait", round(tally.longest_wait_ms / 1000, 1), "s")
-    bench.add_figure("motor starts", sum(1 for event in bench.since(began_ms, EventKind.MOTOR) if event.value), "")
-    bench.expect_all_served()
+    rig.start()
+    began_ms = rig.now_ms
+    tally = rig.carry(profile, PASSENGERS_PER_MINUTE * rig.cars, PASSENGERS_S)
+    rig.add_figure("passengers served", tally.served, "")
+    rig.add_figure("mean wait", round(tally.mean_wait_ms / 1000, 1), "s")
+    rig.add_figure("longest wait", round(tally.longest_wait_ms / 1000, 1), "s")
+    rig.add_figure("motor starts", sum(1 for event in rig.since(began_ms, EventKind.MOTOR) if event.value), "")
+    rig.expect_all_served()
 
 
-def rest(bench: Bench) -> None:
+def rest(rig: Rig) -> None:
     """Measure what an idle group uses, and check that no lamp lights and no door opens."""
-    bench.start()
-    bench.run(5)
-    began_ms, ticks = bench.now_ms, _ticks(bench)
-    sent = [] if bench.switch is None else list(bench.switch.sent_bytes)
-    bench.run(REST_S)
-    seconds = (bench.now_ms - began_ms) / 1000
-    used = (_ticks(bench) - ticks) / os.sysconf("SC_CLK_TCK") / seconds / bench.cars
-    bench.add_figure("processor of each controller", round(100 * used, 1), "% of a core")
-    bench.add_figure("memory of each controller", round(_resident_bytes(bench) / bench.cars / 1e6), "MB")
-    if bench.switch is not None:
-        total = sum(bench.switch.sent_bytes) - sum(sent)
-        bench.add_figure("network use of each controller", round(total / seconds / bench.cars / 1000, 1), "kB/s")
-    moved = bench.since(began_ms, EventKind.LAMP) + bench.since(began_ms, EventKind.DOOR)
-    bench.check(
+    rig.start()
+    rig.run(5)
+    began_ms, ticks = rig.now_ms, _ticks(rig)
+    sent = [] if rig.switch is None else list(rig.switch.sent_bytes)
+    rig.run(REST_S)
+    seconds = (rig.now_ms - began_ms) / 1000
+    used = (_ticks(rig) - ticks) / os.sysconf("SC_CLK_TCK") / seconds / rig.cars
+    rig.add_figure("processor of each controller", round(100 * used, 1), "% of a core")
+    rig.add_figure("memory of each controller", round(_resident_bytes(rig) / rig.cars / 1e6), "MB")
+    if rig.switch is not None:
+        total = sum(rig.switch.sent_bytes) - sum(sent)
+        rig.add_figure("network use of each controller", round(total / seconds / rig.cars / 1000, 1), "kB/s")
+    moved = rig.since(began_ms, EventKind.LAMP) + rig.since(began_ms, EventKind.DOOR)
+    rig.check(
         not moved,
         "G6",
         Level.MUST,
@@ -78,10 +78,10 @@ def rest(bench: Bench) -> None:
     )
 
 
-def _ticks(bench: Bench) -> int:
+def _ticks(rig: Rig) -> int:
     """Return the processor time of all controllers so far, in clock ticks."""
     total = 0
-    for pid in _pids(bench):
+    for pid in _pids(rig):
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:  # The process has ended.
@@ -90,9 +90,9 @@ def _ticks(bench: Bench) -> int:
     return total
 
 
-def _resident_bytes(bench: Bench) -> int:
+def _resident_bytes(rig: Rig) -> int:
     total = 0
-    for pid in _pids(bench):
+    for pid in _pids(rig):
         try:
             total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except OSError:  # The process has ended.
@@ -100,8 +100,8 @@ def _resident_bytes(bench: Bench) -> int:
     return total
 
 
-def _pids(bench: Bench) -> list[int]:
-    return [pid for car in range(bench.cars) for pid in bench.controllers.pids(car)]
+def _pids(rig: Rig) -> list[int]:
+    return [pid for car in range(rig.cars) for pid in rig.controllers.pids(car)]
 
 
 TESTS = (

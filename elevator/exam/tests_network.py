@@ -7,8 +7,8 @@ from itertools import islice
 
 from elevator.building.elevators import EventKind
 from elevator.core.model import Button
-from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.results import Level
+from elevator.exam.rig import ExamTest, Rig
 from elevator.exam.switch import Captured
 from elevator.exam.tests_failures import TAKE_OVER_S, call_far_away, expect_recovery
 from elevator.exam.tests_single import LAMP_S
@@ -24,190 +24,190 @@ REPLAY_S = 0.02
 """The time between two bursts of old datagrams."""
 
 
-def loss(percent: int, bench: Bench) -> None:
+def loss(percent: int, rig: Rig) -> None:
     """Lose *percent* of all packets while calls are made."""
     level = Level.MUST if percent <= 50 else Level.BEYOND
 
     def make_call(panel: int) -> None:
-        floor = bench.far_floor(range(bench.cars))  # Near a car, a door might serve the call before its lamp lights.
-        call = bench.press(panel, bench.hall_button(floor), floor)
-        bench.expect_lit(call, [panel], LAMP_S, level, range(bench.cars))
-        bench.expect_lit(call, range(bench.cars), 10, level)
+        floor = rig.far_floor(range(rig.cars))  # Near a car, a door might serve the call before its lamp lights.
+        call = rig.press(panel, rig.hall_button(floor), floor)
+        rig.expect_lit(call, [panel], LAMP_S, level, range(rig.cars))
+        rig.expect_lit(call, range(rig.cars), 10, level)
 
-    bench.start()
-    bench.lose(percent)
-    _expect_calls_served(bench, make_call, level)
-    bench.lose(0)
-    _expect_agreement(bench)
-    bench.expect_all_served()
+    rig.start()
+    rig.lose(percent)
+    _expect_calls_served(rig, make_call, level)
+    rig.lose(0)
+    _expect_agreement(rig)
+    rig.expect_all_served()
 
 
-def jitter(bench: Bench) -> None:
+def jitter(rig: Rig) -> None:
     """Delay datagrams by random times, so that they overtake each other, and repeat some (G2). Make calls meanwhile."""
-    bench.start()
-    bench.network.delay_ms, bench.network.duplicate = (0, JITTER_MS), REPEATED_PERCENT / 100
-    bench.note(f"delay datagrams by up to {JITTER_MS} ms, repeat {REPEATED_PERCENT} %")
-    _expect_calls_served(bench, lambda panel: call_far_away(bench, panel))
-    bench.network.heal()
-    bench.note("stop delaying")
-    _expect_agreement(bench)
-    bench.expect_all_served()
+    rig.start()
+    rig.network.delay_ms, rig.network.duplicate = (0, JITTER_MS), REPEATED_PERCENT / 100
+    rig.note(f"delay datagrams by up to {JITTER_MS} ms, repeat {REPEATED_PERCENT} %")
+    _expect_calls_served(rig, lambda panel: call_far_away(rig, panel))
+    rig.network.heal()
+    rig.note("stop delaying")
+    _expect_agreement(rig)
+    rig.expect_all_served()
 
 
-def _expect_calls_served(bench: Bench, make_call: Callable[[int], object], level: Level = Level.MUST) -> None:
+def _expect_calls_served(rig: Rig, make_call: Callable[[int], object], level: Level = Level.MUST) -> None:
     """Make hall calls with *make_call* on alternating panels, and cab calls. Check that all are served."""
-    bench.run(2)
+    rig.run(2)
     for number in range(4):
-        panel = number % bench.cars
+        panel = number % rig.cars
         make_call(panel)
-        bench.press(panel, Button.CAB, bench.rng.choice(bench.vacant_floors([panel])))
-        bench.run(1)
+        rig.press(panel, Button.CAB, rig.rng.choice(rig.vacant_floors([panel])))
+        rig.run(1)
         if number % 2:
-            bench.expect_all_served(level=level)
+            rig.expect_all_served(level=level)
 
 
-def _expect_agreement(bench: Bench) -> None:
-    bench.expect(bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree after the network has healed")
+def _expect_agreement(rig: Rig) -> None:
+    rig.expect(rig.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree after the network has healed")
 
 
-def unplug(bench: Bench) -> None:
+def unplug(rig: Rig) -> None:
     """Unplug the network cable of a controller."""
-    _isolate(bench, bench.unplug, bench.plug)
+    _isolate(rig, rig.unplug, rig.plug)
 
 
-def cutoff(bench: Bench) -> None:
+def cutoff(rig: Rig) -> None:
     """Cut a controller off from all others, with its network interface up."""
     _isolate(
-        bench,
-        lambda car: bench.split([car], [other for other in range(bench.cars) if other != car]),
-        lambda car: bench.split(),
+        rig,
+        lambda car: rig.split([car], [other for other in range(rig.cars) if other != car]),
+        lambda car: rig.split(),
     )
 
 
-def _isolate(bench: Bench, cut: Callable[[int], None], heal: Callable[[int], None]) -> None:
-    bench.start()
-    alone = bench.rng.randrange(bench.cars)
-    other = (alone + 1) % bench.cars
-    others = [car for car in range(bench.cars) if car != alone]
-    call_far_away(bench, alone)
+def _isolate(rig: Rig, cut: Callable[[int], None], heal: Callable[[int], None]) -> None:
+    rig.start()
+    alone = rig.rng.randrange(rig.cars)
+    other = (alone + 1) % rig.cars
+    others = [car for car in range(rig.cars) if car != alone]
+    call_far_away(rig, alone)
     cut(alone)
-    bench.expect_all_served()
-    bench.run(TAKE_OVER_S)
-    cab = bench.press(alone, Button.CAB, bench.vacant_floors([alone])[0])
-    bench.expect_lit(cab, [alone], LAMP_S)
-    floor = bench.rng.choice(bench.vacant_floors(others))
-    call = bench.press(other, bench.hall_button(floor), floor)
-    bench.expect_lit(call, others, LAMP_S)
-    bench.expect_all_served()
-    floor = bench.far_floor([alone])
-    hall = bench.press(alone, bench.hall_button(floor), floor)
-    bench.expect_lit(hall, [alone], LAMP_S, Level.BEYOND)
-    bench.run(0.5)
+    rig.expect_all_served()
+    rig.run(TAKE_OVER_S)
+    cab = rig.press(alone, Button.CAB, rig.vacant_floors([alone])[0])
+    rig.expect_lit(cab, [alone], LAMP_S)
+    floor = rig.rng.choice(rig.vacant_floors(others))
+    call = rig.press(other, rig.hall_button(floor), floor)
+    rig.expect_lit(call, others, LAMP_S)
+    rig.expect_all_served()
+    floor = rig.far_floor([alone])
+    hall = rig.press(alone, rig.hall_button(floor), floor)
+    rig.expect_lit(hall, [alone], LAMP_S, Level.BEYOND)
+    rig.run(0.5)
     heal(alone)
-    _expect_agreement(bench)
-    bench.expect_all_served()
-    expect_recovery(bench, alone)
+    _expect_agreement(rig)
+    rig.expect_all_served()
+    expect_recovery(rig, alone)
 
 
-def split(bench: Bench) -> None:
+def split(rig: Rig) -> None:
     """Split the group into two halves. Each serves the calls that its lamps show."""
-    bench.start()
-    half = max(1, bench.cars // 2)
-    call_far_away(bench, 0)
-    bench.split(range(half), range(half, bench.cars))
-    bench.run(TAKE_OVER_S)
-    bench.expect_all_served()
-    sides = (range(half), range(half, bench.cars))
+    rig.start()
+    half = max(1, rig.cars // 2)
+    call_far_away(rig, 0)
+    rig.split(range(half), range(half, rig.cars))
+    rig.run(TAKE_OVER_S)
+    rig.expect_all_served()
+    sides = (range(half), range(half, rig.cars))
     for side in sides:
-        floor = bench.rng.choice(bench.vacant_floors(side))
-        bench.expect_lit(bench.press(side[0], bench.hall_button(floor), floor), side, LAMP_S)
-    bench.expect_all_served()
+        floor = rig.rng.choice(rig.vacant_floors(side))
+        rig.expect_lit(rig.press(side[0], rig.hall_button(floor), floor), side, LAMP_S)
+    rig.expect_all_served()
     # If a call is lost, an open door on the other side would hide that.
-    _await_closed_doors(bench)
+    _await_closed_doors(rig)
     for side in sides:
-        floor = bench.far_floor(side)
-        bench.press(side[-1], bench.hall_button(floor), floor)
-    bench.run(0.5)
-    bench.split()
-    _expect_agreement(bench)
-    bench.expect_all_served()
-    expect_recovery(bench, 0)
+        floor = rig.far_floor(side)
+        rig.press(side[-1], rig.hall_button(floor), floor)
+    rig.run(0.5)
+    rig.split()
+    _expect_agreement(rig)
+    rig.expect_all_served()
+    expect_recovery(rig, 0)
 
 
-def garbage(bench: Bench) -> None:
+def garbage(rig: Rig) -> None:
     """Send malformed datagrams to the ports that the controllers use, while they work."""
-    bench.start()
-    ports = [port for port, _ in bench.network.udp_ports.most_common(3)]
+    rig.start()
+    ports = [port for port, _ in rig.network.udp_ports.most_common(3)]
     if not ports:
-        bench.add_remark("no garbage was sent, because the controllers sent no UDP datagrams")
-    bench.note("send garbage")
-    with bench.every(0.05, lambda: _inject(bench, ports)):
+        rig.add_remark("no garbage was sent, because the controllers sent no UDP datagrams")
+    rig.note("send garbage")
+    with rig.every(0.05, lambda: _inject(rig, ports)):
         for number in range(3):
-            call_far_away(bench, number % bench.cars)
-            bench.run(ATTACK_S / 3)
-        bench.expect_all_served()
-    bench.note("stop sending garbage")
-    _expect_all_running(bench)
+            call_far_away(rig, number % rig.cars)
+            rig.run(ATTACK_S / 3)
+        rig.expect_all_served()
+    rig.note("stop sending garbage")
+    _expect_all_running(rig)
 
 
-def _inject(bench: Bench, ports: list[int]) -> None:
+def _inject(rig: Rig, ports: list[int]) -> None:
     """Send random bytes, text, or a damaged copy of a real datagram to a random controller."""
     if not ports:
         return
-    rng = bench.rng
+    rng = rig.rng
     kind = rng.randrange(4)
     if kind == 0:
         payload = rng.randbytes(rng.randrange(1400))
     elif kind == 1:
         payload = b'{"hallRequests": "' + b"[" * rng.randrange(600) + rng.randbytes(3)
     else:
-        real = rng.choice(bench.network.capture).frame.payload or b""
+        real = rng.choice(rig.network.capture).frame.payload or b""
         payload = real[: rng.randrange(len(real) + 1)] if kind == 2 else real + rng.randbytes(rng.randrange(50))
-    bench.network.inject(rng.randrange(bench.cars), payload, rng.choice(ports))
+    rig.network.inject(rng.randrange(rig.cars), payload, rng.choice(ports))
 
 
-def corrupt(bench: Bench) -> None:
+def corrupt(rig: Rig) -> None:
     """Damage a fifth of all UDP datagrams on their way, with valid checksums."""
-    bench.start()
-    bench.network.damage = 0.2
-    bench.note("damage 20 % of datagrams")
+    rig.start()
+    rig.network.damage = 0.2
+    rig.note("damage 20 % of datagrams")
     for number in range(3):
-        call_far_away(bench, number % bench.cars)
-        bench.run(2)
-    bench.expect_all_served()
-    bench.network.damage = 0.0
-    bench.note("stop damaging")
-    bench.run(2)
-    _expect_all_running(bench)
-    bench.expect(bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree")
-    bench.expect_all_served()
+        call_far_away(rig, number % rig.cars)
+        rig.run(2)
+    rig.expect_all_served()
+    rig.network.damage = 0.0
+    rig.note("stop damaging")
+    rig.run(2)
+    _expect_all_running(rig)
+    rig.expect(rig.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree")
+    rig.expect_all_served()
 
 
-def replay(bench: Bench) -> None:
+def replay(rig: Rig) -> None:
     """Record the datagrams of controllers while calls are made and served. Then send these datagrams again."""
-    bench.start()
-    recorded = _record(bench)
-    bench.note("replay old datagrams")
-    began_ms = bench.now_ms
+    rig.start()
+    recorded = _record(rig)
+    rig.note("replay old datagrams")
+    began_ms = rig.now_ms
     pieces, at_once = iter(recorded), math.ceil(len(recorded) * REPLAY_S / ATTACK_S)
-    with bench.every(REPLAY_S, lambda: bench.network.replay(islice(pieces, at_once))):
-        bench.run(ATTACK_S)
-    bench.note("stop replaying")
-    lit = [event for event in bench.since(began_ms, EventKind.LAMP) if event.value]
-    bench.check(
+    with rig.every(REPLAY_S, lambda: rig.network.replay(islice(pieces, at_once))):
+        rig.run(ATTACK_S)
+    rig.note("stop replaying")
+    lit = [event for event in rig.since(began_ms, EventKind.LAMP) if event.value]
+    rig.check(
         not lit,
         "G6",
         Level.MUST,
         "no lamp lights because old datagrams arrive again",
         f"{len(lit)} lamps lit" if lit else f"none lit; {len(recorded)} datagrams were repeated",
     )
-    _expect_all_running(bench)
-    bench.run(2)
-    call_far_away(bench, 0)
-    bench.expect_all_served()
+    _expect_all_running(rig)
+    rig.run(2)
+    call_far_away(rig, 0)
+    rig.expect_all_served()
 
 
-def _record(bench: Bench) -> list[Captured]:
+def _record(rig: Rig) -> list[Captured]:
     """Make calls one at a time, and wait until each is served. Return the datagrams that the controllers sent.
 
     Then wait for all doors to close, because an open door would serve a replayed call before its lamp lights.
@@ -215,39 +215,37 @@ def _record(bench: Bench) -> list[Captured]:
     recorded: list[Captured] = []
 
     def collect() -> None:  # The switch keeps only the last datagrams, but those about a press come first.
-        recorded.extend(bench.network.capture)
-        bench.network.capture.clear()
+        recorded.extend(rig.network.capture)
+        rig.network.capture.clear()
 
     for number in range(3):
-        call_far_away(bench, number % bench.cars)
+        call_far_away(rig, number % rig.cars)
         collect()
-        bench.expect_all_served()
+        rig.expect_all_served()
         collect()
-    _await_closed_doors(bench)
-    bench.run(2)
+    _await_closed_doors(rig)
+    rig.run(2)
     collect()
     return recorded
 
 
-def _await_closed_doors(bench: Bench) -> None:
+def _await_closed_doors(rig: Rig) -> None:
     """Wait until all doors are closed, at most 10 s."""
-    bench.wait(lambda: not any(bench.is_open(car) for car in range(bench.cars)), 10)
+    rig.wait(lambda: not any(rig.is_open(car) for car in range(rig.cars)), 10)
 
 
-def _expect_all_running(bench: Bench) -> None:
-    ended = [
-        car for car in range(bench.cars) if bench.controllers.states[car] != "running" or not bench.has_client(car)
-    ]
-    bench.check(
+def _expect_all_running(rig: Rig) -> None:
+    ended = [car for car in range(rig.cars) if rig.controllers.states[car] != "running" or not rig.has_client(car)]
+    rig.check(
         not ended,
         "S2",
         Level.MUST,
         "no controller exits or loses its connection",
-        ", ".join(bench.state_of(car) for car in ended) or "all run",
+        ", ".join(rig.state_of(car) for car in ended) or "all run",
     )
 
 
-def _test(name: str, title: str, run: Callable[[Bench], None], seconds: int, level: Level = Level.MUST) -> ExamTest:
+def _test(name: str, title: str, run: Callable[[Rig], None], seconds: int, level: Level = Level.MUST) -> ExamTest:
     return ExamTest(name, title, run, needs_network=True, seconds=seconds, level=level)
 
 

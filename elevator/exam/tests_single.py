@@ -3,9 +3,9 @@
 from elevator.building.elevators import EventKind, buttons
 from elevator.core.call_set import mask
 from elevator.core.model import Button, bits
-from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.judge import CLEARED_BEFORE_OPEN_MS, MAX_OPEN_MS, MIN_OPEN_MS, TOLERANCE_MS
 from elevator.exam.results import Level
+from elevator.exam.rig import ExamTest, Rig
 
 LAMP_S = 1.0
 """How long a lamp may take to light."""
@@ -15,93 +15,93 @@ IDLE_S = 8.0
 """How long to watch an idle car: longer than a dwell time, so that its door could open again."""
 
 
-def single(bench: Bench) -> None:
+def single(rig: Rig) -> None:
     """Press three buttons one at a time, then all others in quick succession. Then watch the idle car.
 
     The first two calls make the car travel through the whole building, past floors without calls.
     """
-    bench.start()
-    began_ms = bench.now_ms
-    exist = buttons(bench.floors)
+    rig.start()
+    began_ms = rig.now_ms
+    exist = buttons(rig.floors)
     calls = [(button, floor) for button in Button for floor in bits(mask(exist, button))]
-    bench.rng.shuffle(calls)
-    calls.sort(key=lambda call: call not in ((Button.CAB, 0), (Button.CAB, bench.floors - 1)))
+    rig.rng.shuffle(calls)
+    calls.sort(key=lambda call: call not in ((Button.CAB, 0), (Button.CAB, rig.floors - 1)))
     for at_once in [calls[:1], calls[1:2], calls[2:3], calls[3:]]:
         for button, floor in at_once:
-            bench.expect_lit(bench.press(0, button, floor), [0], LAMP_S)
-            bench.run(FINGER_S)
-        if not bench.expect_all_served():
+            rig.expect_lit(rig.press(0, button, floor), [0], LAMP_S)
+            rig.run(FINGER_S)
+        if not rig.expect_all_served():
             return
-        floor_now = bench.elevator(0).sensed
-        bench.check(
-            bench.elevator(0).indicator == floor_now or floor_now is None,
+        floor_now = rig.elevator(0).sensed
+        rig.check(
+            rig.elevator(0).indicator == floor_now or floor_now is None,
             "L6",
             Level.MUST,
             "the floor indicator shows the floor of the car",
-            f"it shows {bench.elevator(0).indicator}, and the car is at floor {floor_now}",
+            f"it shows {rig.elevator(0).indicator}, and the car is at floor {floor_now}",
             0,
         )
-    bench.run(IDLE_S)
-    check_stops(bench, began_ms)
+    rig.run(IDLE_S)
+    check_stops(rig, began_ms)
 
 
-def check_stops(bench: Bench, since_ms: int) -> None:
+def check_stops(rig: Rig, since_ms: int) -> None:
     """Check that the door has opened only at floors with a call since *since_ms* (C1)."""
     calls: dict[int, int] = {}
     """For each floor, until when its door may open: now if a call is pending, else when the last lamp went dark."""
     lit: set[tuple[Button, int]] = set()
-    floor, needless = bench.start_floors[0], []
-    for event in bench.seen:
+    floor, needless = rig.start_floors[0], []
+    for event in rig.seen:
         match event.kind:
             case EventKind.SENSOR if isinstance(event.value, int):
                 floor = event.value
             case EventKind.PRESS if event.floor is not None:
-                calls[event.floor] = bench.now_ms
+                calls[event.floor] = rig.now_ms
             case EventKind.LAMP if event.button is not None and event.floor is not None:
                 (lit.add if event.value else lit.discard)((event.button, event.floor))
                 is_called = any(at == event.floor for _, at in lit)
-                calls[event.floor] = bench.now_ms if is_called else event.at_ms
+                calls[event.floor] = rig.now_ms if is_called else event.at_ms
             case EventKind.DOOR if event.value and event.at_ms >= since_ms:
                 if floor is None or calls.get(floor, -1) < event.at_ms - CLEARED_BEFORE_OPEN_MS:
                     needless.append(f"at floor {floor} after {event.at_ms / 1000:.1f} s")
             case _:
                 pass
     found = f"it also opened {', '.join(needless)}" if needless else "it did"
-    bench.check(not needless, "C1", Level.MUST, "the door opens only at floors with a call", found, 0)
+    rig.check(not needless, "C1", Level.MUST, "the door opens only at floors with a call", found, 0)
 
 
-def door(bench: Bench) -> None:
+def door(rig: Rig) -> None:
     """Measure how long the door stays open, and call the car to the floor where it stands."""
-    bench.start()
+    rig.start()
     for _ in range(3):
-        floor = bench.rng.choice(bench.vacant_floors([0]))
-        bench.press(0, Button.CAB, floor)
-        if not _open_and_close(bench, floor, 60):
+        floor = rig.rng.choice(rig.vacant_floors([0]))
+        rig.press(0, Button.CAB, floor)
+        if not _open_and_close(rig, floor, 60):
             return
-    here = bench.elevator(0).sensed
+    here = rig.elevator(0).sensed
     if here is not None:
-        bench.run(0.5)
-        began_ms = bench.now_ms
-        bench.press(0, bench.hall_button(here), here)
-        if _open_and_close(bench, here, 10):
-            opened_ms = next(event.at_ms for event in bench.since(began_ms, EventKind.DOOR, 0) if event.value)
-            bench.add_figure("door opens for a call at the floor of the car", opened_ms - began_ms, "ms")
-    bench.expect_all_served()
+        rig.run(0.5)
+        began_ms = rig.now_ms
+        rig.press(0, rig.hall_button(here), here)
+        if _open_and_close(rig, here, 10):
+            opened_ms = next(event.at_ms for event in rig.since(began_ms, EventKind.DOOR, 0) if event.value)
+            rig.add_figure("door opens for a call at the floor of the car", opened_ms - began_ms, "ms")
+    rig.expect_all_served()
 
 
-def _open_and_close(bench: Bench, floor: int, within_s: float) -> bool:
+def _open_and_close(rig: Rig, floor: int, within_s: float) -> bool:
     """Check that the door opens at *floor* and closes in time. Return whether it opened in time and is closed again."""
-    began_ms = bench.now_ms
-    if not bench.expect(
-        lambda: bench.is_open(0, floor), within_s, "C9", f"the door opens at floor {floor}", found=lambda: "it did not"
+    began_ms = rig.now_ms
+    if not rig.expect(
+        lambda: rig.is_open(0, floor), within_s, "C9", f"the door opens at floor {floor}", found=lambda: "it did not"
     ):
         return False
-    bench.wait(lambda: not bench.is_open(0), MAX_OPEN_MS / 1000 + 4)
-    opened_ms = next(event.at_ms for event in bench.since(began_ms, EventKind.DOOR, 0) if event.value)
-    closings = [event.at_ms for event in bench.since(opened_ms, EventKind.DOOR, 0) if not event.value]
-    open_ms = (closings[0] if closings else bench.now_ms) - opened_ms
-    closed = not bench.is_open(0)
-    bench.check(
+    rig.wait(lambda: not rig.is_open(0), MAX_OPEN_MS / 1000 + 4)
+    opened_ms = next(event.at_ms for event in rig.since(began_ms, EventKind.DOOR, 0) if event.value)
+    closings = [event.at_ms for event in rig.since(opened_ms, EventKind.DOOR, 0) if not event.value]
+    open_ms = (closings[0] if closings else rig.now_ms) - opened_ms
+    closed = not rig.is_open(0)
+    rig.check(
         closed and open_ms <= MAX_OPEN_MS + TOLERANCE_MS,
         "D1",
         Level.MUST,
@@ -110,76 +110,76 @@ def _open_and_close(bench: Bench, floor: int, within_s: float) -> bool:
         0,
     )
     if closed:
-        bench.add_figure("door open", open_ms, "ms")
+        rig.add_figure("door open", open_ms, "ms")
     return closed
 
 
-def obstruction(bench: Bench) -> None:
+def obstruction(rig: Rig) -> None:
     """Obstruct an open door, and toggle the obstruction switch. Later, turn it on while the door is closed."""
-    bench.start()
-    top = bench.floors - 1
-    bench.press(0, Button.CAB, top if bench.elevator(0).sensed != top else 0)
-    if not bench.expect(lambda: bench.is_open(0), 60, "C9", "the door opens", found=lambda: "it did not"):
+    rig.start()
+    top = rig.floors - 1
+    rig.press(0, Button.CAB, top if rig.elevator(0).sensed != top else 0)
+    if not rig.expect(lambda: rig.is_open(0), 60, "C9", "the door opens", found=lambda: "it did not"):
         return
-    bench.run(1.0)
-    bench.obstruct(0, True)
-    bench.run(MIN_OPEN_MS / 1000)
-    others = range(1, bench.cars)
-    floors = [floor for floor in range(bench.floors) if others and floor != bench.elevator(0).sensed]
+    rig.run(1.0)
+    rig.obstruct(0, True)
+    rig.run(MIN_OPEN_MS / 1000)
+    others = range(1, rig.cars)
+    floors = [floor for floor in range(rig.floors) if others and floor != rig.elevator(0).sensed]
     calls = []
     for floor in floors:
-        calls.append(bench.press(bench.cars - 1, bench.hall_button(floor), floor))
-        bench.run(FINGER_S)
-    bench.run(4.0)
+        calls.append(rig.press(rig.cars - 1, rig.hall_button(floor), floor))
+        rig.run(FINGER_S)
+    rig.run(4.0)
     for _ in range(4):  # The switch may toggle at any time (D3). The judge checks that the door stays open.
-        bench.obstruct(0, False)
-        bench.run(bench.rng.uniform(0.3, 1.5))
-        bench.obstruct(0, True)
-        bench.run(bench.rng.uniform(0.3, 1.0))
+        rig.obstruct(0, False)
+        rig.run(rig.rng.uniform(0.3, 1.5))
+        rig.obstruct(0, True)
+        rig.run(rig.rng.uniform(0.3, 1.0))
     if others:
-        bench.expect(
-            lambda: all(bench.was_served(call, others) for call in calls),
+        rig.expect(
+            lambda: all(rig.was_served(call, others) for call in calls),
             30,
             "G3",
             "the other cars serve all hall calls while the door of car 0 is blocked",
-            found=lambda: "not served: " + ", ".join(str(call) for call in calls if not bench.was_served(call, others)),
+            found=lambda: "not served: " + ", ".join(str(call) for call in calls if not rig.was_served(call, others)),
         )
-    bench.obstruct(0, False)
-    bench.expect(
-        lambda: not bench.is_open(0),
+    rig.obstruct(0, False)
+    rig.expect(
+        lambda: not rig.is_open(0),
         MAX_OPEN_MS / 1000,
         "D2",
         "the door closes after the obstruction has cleared",
         found=lambda: "it is still open",
         car=0,
     )
-    if bench.is_open(0):
+    if rig.is_open(0):
         return
-    bench.obstruct(0, True)
-    bench.press(0, Button.CAB, 0 if bench.elevator(0).sensed != 0 else top)
-    bench.expect(
-        lambda: bench.is_open(0),
+    rig.obstruct(0, True)
+    rig.press(0, Button.CAB, 0 if rig.elevator(0).sensed != 0 else top)
+    rig.expect(
+        lambda: rig.is_open(0),
         60,
         "D3",
         "a car with a closed door drives even if its obstruction switch is on",
         found=lambda: "it did not reach its cab call",
         car=0,
     )
-    bench.obstruct(0, False)
-    bench.expect_all_served()
+    rig.obstruct(0, False)
+    rig.expect_all_served()
 
 
-def stop(bench: Bench) -> None:
+def stop(rig: Rig) -> None:
     """Hold the stop button of a moving car."""
-    bench.start()
-    top = bench.floors - 1
-    bench.press(0, Button.CAB, top if bench.elevator(0).sensed != top else 0)
-    if not bench.wait(lambda: bench.elevator(0).shaft.motor and bench.elevator(0).sensed is None, 20):
-        bench.check(False, "C1", Level.MUST, "the car moves to its cab call", "it does not move", 0)
+    rig.start()
+    top = rig.floors - 1
+    rig.press(0, Button.CAB, top if rig.elevator(0).sensed != top else 0)
+    if not rig.wait(lambda: rig.elevator(0).shaft.motor and rig.elevator(0).sensed is None, 20):
+        rig.check(False, "C1", Level.MUST, "the car moves to its cab call", "it does not move", 0)
         return
-    bench.hold_stop(0, True)
-    bench.expect(
-        lambda: not bench.elevator(0).shaft.motor,
+    rig.hold_stop(0, True)
+    rig.expect(
+        lambda: not rig.elevator(0).shaft.motor,
         0.5,
         "C7",
         "the motor stops while the stop button is down",
@@ -187,13 +187,13 @@ def stop(bench: Bench) -> None:
         lambda: "it runs",
         0,
     )
-    bench.expect(
-        lambda: bench.elevator(0).stop_lamp, 0.5, "C7", "the stop lamp lights", Level.BEYOND, lambda: "it is dark", 0
+    rig.expect(
+        lambda: rig.elevator(0).stop_lamp, 0.5, "C7", "the stop lamp lights", Level.BEYOND, lambda: "it is dark", 0
     )
-    bench.run(1.0)
-    bench.hold_stop(0, False)
-    bench.expect(
-        lambda: not bench.elevator(0).stop_lamp,
+    rig.run(1.0)
+    rig.hold_stop(0, False)
+    rig.expect(
+        lambda: not rig.elevator(0).stop_lamp,
         0.5,
         "L6",
         "the stop lamp goes dark when the button is released",
@@ -201,7 +201,7 @@ def stop(bench: Bench) -> None:
         lambda: "it is lit",
         0,
     )
-    bench.expect_all_served(level=Level.BEYOND)
+    rig.expect_all_served(level=Level.BEYOND)
 
 
 TESTS = (

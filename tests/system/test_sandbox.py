@@ -98,7 +98,7 @@ def sandboxed(test: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-class Bench:
+class Network:
     """Hosts on a switch, and the loop that runs the switch."""
 
     def __init__(self, hosts: list[Host], gateway: Gateway) -> None:
@@ -132,8 +132,8 @@ class Bench:
 class HostSocket:
     """A UDP socket on a host, like that of a controller."""
 
-    def __init__(self, bench: Bench, host: int) -> None:
-        self.bench = bench
+    def __init__(self, network: Network, host: int) -> None:
+        self.network = network
         self.host = host
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -146,9 +146,9 @@ class HostSocket:
 
     def send_and_forward(self, payload: bytes) -> None:
         """Send a datagram and wait until the switch has handled it."""
-        sent = self.bench.switch.packets[self.host]
+        sent = self.network.switch.packets[self.host]
         self.send(payload)
-        self.bench.wait(lambda: self.bench.switch.packets[self.host] > sent)
+        self.network.wait(lambda: self.network.switch.packets[self.host] > sent)
 
     def read(self) -> list[bytes]:
         while True:
@@ -159,13 +159,13 @@ class HostSocket:
             self.received.append((payload, address))
 
     def expect(self, *payloads: bytes) -> None:
-        self.bench.wait(lambda: self.read() == [*payloads])
+        self.network.wait(lambda: self.read() == [*payloads])
 
 
 @contextmanager
-def opened(count: int) -> Iterator[Bench]:
+def opened(count: int) -> Iterator[Network]:
     enter_namespace()
-    yield Bench(open_hosts(count), open_gateway())
+    yield Network(open_hosts(count), open_gateway())
 
 
 def now_ms() -> int:
@@ -181,23 +181,23 @@ def has_carrier(host: Host) -> bool:
 
 @sandboxed
 def test_datagrams_reach_other_hosts() -> None:
-    with opened(3) as bench:
-        sockets = bench.open_sockets()
+    with opened(3) as network:
+        sockets = network.open_sockets()
         sockets[0].send(b"to all")
         for each in sockets:
             each.expect(b"to all")
-        sockets[1].send(b"to one", bench.hosts[2].address)
+        sockets[1].send(b"to one", network.hosts[2].address)
         sockets[2].expect(b"to all", b"to one")
         sockets[2].send(b"directed", "10.20.0.255")
         sockets[0].expect(b"to all", b"directed")
         sockets[1].expect(b"to all", b"directed")
         sockets[0].send(bytes(20_000))
         sockets[2].expect(b"to all", b"to one", b"directed", bytes(20_000))
-        assert sockets[2].received[0] == (b"to all", bench.hosts[0].address)
-        assert bench.switch.udp_ports == {PORT: 4}
-        assert bench.switch.packets == [1 + 14, 1, 1]
-        assert bench.switch.sent_bytes[1:] == [28 + 6, 28 + 8]
-        assert bench.switch.bad_frames == 0
+        assert sockets[2].received[0] == (b"to all", network.hosts[0].address)
+        assert network.switch.udp_ports == {PORT: 4}
+        assert network.switch.packets == [1 + 14, 1, 1]
+        assert network.switch.sent_bytes[1:] == [28 + 6, 28 + 8]
+        assert network.switch.bad_frames == 0
 
 
 @sandboxed
@@ -223,15 +223,15 @@ with socket.create_connection((address, 20790)) as server, server.makefile("rb")
     assert stream.read() == bytes(range(256)) * 20000
 print(text.decode(), address)
 """
-    with opened(2) as bench:
-        receiving = start(bench.hosts[1], receiver)
+    with opened(2) as network:
+        receiving = start(network.hosts[1], receiver)
         assert receiving.stdout is not None
         assert receiving.stdout.readline() == "ready\n"
-        sending = start(bench.hosts[0], sender)
-        bench.wait(lambda: receiving.poll() is not None and sending.poll() is not None)
+        sending = start(network.hosts[0], sender)
+        network.wait(lambda: receiving.poll() is not None and sending.poll() is not None)
         assert (sending.returncode, receiving.returncode) == (0, 0)
-        assert receiving.stdout.read() == f"server {bench.hosts[0].address}\n"
-        assert bench.hosts[0].missed() == 0
+        assert receiving.stdout.read() == f"server {network.hosts[0].address}\n"
+        assert network.hosts[0].missed() == 0
 
 
 def start(host: Host, source: str) -> subprocess.Popen[str]:
@@ -241,8 +241,8 @@ def start(host: Host, source: str) -> subprocess.Popen[str]:
 
 @sandboxed
 def test_impairments_apply_to_programs() -> None:
-    with opened(3) as bench:
-        sockets, switch = bench.open_sockets(), bench.switch
+    with opened(3) as network:
+        sockets, switch = network.open_sockets(), network.switch
         switch.loss = 1.0
         sockets[0].send_and_forward(b"lost")
         switch.loss, switch.groups = 0.0, [{0, 1}, {2}]
@@ -257,20 +257,20 @@ def test_impairments_apply_to_programs() -> None:
         switch.heal()
         switch.damage = 1.0
         sockets[0].send(b"damage")
-        bench.wait(lambda: len(sockets[2].read()) == 4)
+        network.wait(lambda: len(sockets[2].read()) == 4)
         assert sockets[2].received[-1][0] != b"damage"
 
 
 @sandboxed
 def test_unplugged_host_has_no_carrier_until_it_is_plugged_in_again() -> None:
-    with opened(2) as bench:
-        sockets = bench.open_sockets()
-        bench.switch.plug(0, False)
-        bench.wait(lambda: not has_carrier(bench.hosts[0]))
-        assert has_carrier(bench.hosts[1])
+    with opened(2) as network:
+        sockets = network.open_sockets()
+        network.switch.plug(0, False)
+        network.wait(lambda: not has_carrier(network.hosts[0]))
+        assert has_carrier(network.hosts[1])
         sockets[1].send_and_forward(b"unplugged")
-        bench.switch.plug(0, True)
-        bench.wait(lambda: has_carrier(bench.hosts[0]))
+        network.switch.plug(0, True)
+        network.wait(lambda: has_carrier(network.hosts[0]))
         # The kernel may drop the first frames after it has seen the carrier.
         repeated = iter(range(1000))
 
@@ -278,38 +278,38 @@ def test_unplugged_host_has_no_carrier_until_it_is_plugged_in_again() -> None:
             sockets[1].send(b"%d" % next(repeated))
             return bool(sockets[0].read())
 
-        bench.wait(is_reached)
+        network.wait(is_reached)
         sockets[0].send(b"back")
-        bench.wait(lambda: b"back" in sockets[1].read())
+        network.wait(lambda: b"back" in sockets[1].read())
         assert b"unplugged" not in sockets[0].read()
 
 
 @sandboxed
 def test_replayed_and_injected_datagrams_reach_a_host() -> None:
-    with opened(2) as bench:
-        sockets = bench.open_sockets()
+    with opened(2) as network:
+        sockets = network.open_sockets()
         sockets[0].send(b"original")
         sockets[1].expect(b"original")
-        bench.switch.replay(bench.switch.capture)
+        network.switch.replay(network.switch.capture)
         sockets[1].expect(b"original", b"original")
-        bench.switch.inject(1, b"garbage", PORT)
-        bench.switch.inject(1, bytes(PAYLOAD_MAX), PORT, source_port=9)
+        network.switch.inject(1, b"garbage", PORT)
+        network.switch.inject(1, bytes(PAYLOAD_MAX), PORT, source_port=9)
         sockets[1].expect(b"original", b"original", b"garbage", bytes(PAYLOAD_MAX))
-        assert {address for _, address in sockets[1].received} == {bench.hosts[0].address}
+        assert {address for _, address in sockets[1].received} == {network.hosts[0].address}
         sockets[0].expect(b"original")
 
 
 @sandboxed
 def test_controller_learns_its_address_from_the_gateway() -> None:
-    with opened(1) as bench:
-        with bench.hosts[0].entered():
+    with opened(1) as network:
+        with network.hosts[0].entered():
             client = socket.socket()
         client.setblocking(False)
         client.connect_ex((INTERNET, INTERNET_PORT))
-        bench.wait(lambda: is_readable(client))
+        network.wait(lambda: is_readable(client))
         assert client.recv(1) == b""
-        assert client.getsockname()[0] == bench.hosts[0].address
-        assert bench.switch.bad_frames == 0
+        assert client.getsockname()[0] == network.hosts[0].address
+        assert network.switch.bad_frames == 0
 
 
 def is_readable(client: socket.socket) -> bool:
@@ -321,10 +321,10 @@ def is_readable(client: socket.socket) -> bool:
 @sandboxed
 def test_switch_counts_no_frames_at_rest() -> None:
     """The switch does not count the frames that the kernels send by themselves."""
-    with opened(2) as bench:
+    with opened(2) as network:
         end = time.monotonic() + REST_S
-        bench.wait(lambda: time.monotonic() > end)
-        assert (bench.switch.packets, bench.switch.udp_ports) == ([0, 0], {})
+        network.wait(lambda: time.monotonic() > end)
+        assert (network.switch.packets, network.switch.udp_ports) == ([0, 0], {})
 
 
 @sandboxed
@@ -342,8 +342,8 @@ def test_sockets_opened_before_entering_a_namespace_keep_working() -> None:
 
 @sandboxed
 def test_each_host_has_its_own_loopback_interface() -> None:
-    with opened(2) as bench:
-        for host in bench.hosts:
+    with opened(2) as network:
+        for host in network.hosts:
             with host.entered():
                 server = socket.create_server(("127.0.0.1", PORT))
                 client = socket.create_connection(("127.0.0.1", PORT), timeout=PATIENCE_S)
@@ -380,15 +380,15 @@ def test_failure_to_open_one_host_closes_the_others() -> None:
 
 
 @sandboxed
-def test_frames_that_the_bench_missed_are_counted() -> None:
-    with opened(2) as bench:
-        flooding = bench.open_socket(0)
-        bench.hosts[0].frames.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
-        assert bench.hosts[0].missed() == 0
+def test_frames_that_the_switch_missed_are_counted() -> None:
+    with opened(2) as network:
+        flooding = network.open_socket(0)
+        network.hosts[0].frames.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+        assert network.hosts[0].missed() == 0
         for _ in range(100):
             flooding.send(b"flood")
-        assert bench.hosts[0].missed() > 0
-        assert bench.hosts[0].missed() == 0
+        assert network.hosts[0].missed() > 0
+        assert network.hosts[0].missed() == 0
 
 
 def test_obstacle_does_not_change_the_namespaces_of_its_caller() -> None:
@@ -416,14 +416,14 @@ def test_user_without_root_can_open_hosts() -> None:
     def run() -> None:
         if reason := obstacle():
             pytest.skip(reason)
-        with opened(2) as bench:
+        with opened(2) as network:
             assert (os.getuid(), os.getgid()) == (NOBODY, NOBODY)
-            sockets = bench.open_sockets()
+            sockets = network.open_sockets()
             sockets[0].send(b"hello")
             sockets[1].expect(b"hello")
-            bench.switch.plug(1, False)
-            bench.wait(lambda: not has_carrier(bench.hosts[1]))
-            with bench.hosts[0].entered():
+            network.switch.plug(1, False)
+            network.wait(lambda: not has_carrier(network.hosts[1]))
+            with network.hosts[0].entered():
                 shown = subprocess.check_output(["cat", "/proc/self/status"], text=True, cwd="/")
             assert "CapEff:\t0000000000000000" in shown, "programs must have no privileges"
             assert f"Uid:\t{NOBODY}" in shown

@@ -17,9 +17,9 @@ from lab import PATIENCE_S, PROGRAM, free_port
 
 from elevator.cli.exam import _where_to_look, main
 from elevator.cli.exam_progress import PRIOR_S, REDRAW_S, Progress, time_left
-from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.controllers import Controllers
 from elevator.exam.results import Level
+from elevator.exam.rig import ExamTest, Rig
 
 EXITS = ["--", "sh", "-c", "exit 3"]
 """The command of a controller that exits at once."""
@@ -114,13 +114,13 @@ def start_once(self: Controllers, number: int) -> None:
     self.ended[number] = 0
 
 
-def fail(bench: Bench) -> None:
+def fail(rig: Rig) -> None:
     raise ValueError("two\nlines")
 
 
-def restart(bench: Bench) -> None:
-    bench.controllers.start(0)
-    bench.start([0])
+def restart(rig: Rig) -> None:
+    rig.controllers.start(0)
+    rig.start([0])
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,14 @@ def restart(bench: Bench) -> None:
 )
 @pytest.mark.parametrize("passing", [True, False])
 def test_exam_continues_after_a_test_that_cannot_run_to_its_end(
-    run: Callable[[Bench], None],
+    run: Callable[[Rig], None],
     line: str,
     passing: bool,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def check(bench: Bench) -> None:
-        bench.check(passing, "G1", Level.MUST, "it works", "it does not")
+    def check(rig: Rig) -> None:
+        rig.check(passing, "G1", Level.MUST, "it works", "it does not")
 
     monkeypatch.setattr("elevator.cli.exam.Signals", NoSignals)
     monkeypatch.setattr("elevator.cli.exam.obstacle", lambda: "no network")

@@ -13,11 +13,11 @@ from lab import free_port
 
 from elevator.building.control import Refused
 from elevator.core.model import Button
-from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.controllers import DROPPED, MARK
 from elevator.exam.examiner import LATE_MS, NICENESS, ExamSetting, examine, skipped
 from elevator.exam.judge import CLEARED_BEFORE_OPEN_MS, Judge
 from elevator.exam.results import Check, Grade, Level, Result
+from elevator.exam.rig import ExamTest, Rig
 from elevator.exam.setup import BadCommand, Subject, check_program, fill, prepare_launch
 from elevator.exam.switch import EthernetSwitch
 from elevator.exam.tests_single import check_stops
@@ -35,7 +35,7 @@ def setting(keep: Path | None = None, ready_s: float = 0.1) -> ExamSetting:
     return ExamSetting(cars=2, floors=4, seed=1, has_network=False, keep=keep, ready_s=ready_s)
 
 
-def run(test: Callable[[Bench], None], examined: Subject, used: ExamSetting, cars: int = 1) -> Result:
+def run(test: Callable[[Rig], None], examined: Subject, used: ExamSetting, cars: int = 1) -> Result:
     return examine(ExamTest("short", "A short test", test, cars), examined, used, lambda: None)
 
 
@@ -92,14 +92,14 @@ def test_program_that_does_not_exist_is_refused_before_the_exam(tmp_path: Path) 
 
 
 def test_skipped_test_says_why() -> None:
-    result = skipped(ExamTest("short", "A short test", lambda bench: None), "no network")
+    result = skipped(ExamTest("short", "A short test", lambda rig: None), "no network")
     assert (result.verdict, result.why, result.checks) == (Grade.SKIPPED, "no network", ())
 
 
 def test_controller_starts_in_its_directory_with_its_environment() -> None:
-    def is_started(bench: Bench) -> None:
-        bench.controllers.start(0)
-        bench.wait(lambda: bench.has_ended(0), 30)
+    def is_started(rig: Rig) -> None:
+        rig.controllers.start(0)
+        rig.wait(lambda: rig.has_ended(0), 30)
 
     print_all = "import os; print(os.environ['ROLE'], os.path.basename(os.getcwd()), sorted(os.listdir()))"
     examined = subject(sys.executable, "-c", print_all, in_own_directory=True)
@@ -115,11 +115,11 @@ def test_controller_starts_in_its_directory_with_its_environment() -> None:
 def test_log_keeps_the_beginning_and_says_that_the_rest_was_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start_twice(bench: Bench) -> None:
+    def start_twice(rig: Rig) -> None:
         for _ in range(2):
-            bench.controllers.start(0)
-            bench.wait(lambda: bench.has_ended(0), 30)
-        bench.late_ms = 0
+            rig.controllers.start(0)
+            rig.wait(lambda: rig.has_ended(0), 30)
+        rig.late_ms = 0
 
     monkeypatch.setattr("elevator.exam.controllers.LOG_BYTES", 4000)
     print_much = "print('begin'); print(99 * 'x\\n')" + "\nfor number in range(3000): print(number, flush=True)"
@@ -130,22 +130,22 @@ def test_log_keeps_the_beginning_and_says_that_the_rest_was_dropped(
 
 
 def test_controller_and_its_children_have_a_lower_priority_than_the_bench() -> None:
-    def is_started(bench: Bench) -> None:
-        bench.controllers.start(0)
-        bench.wait(lambda: bench.has_ended(0), 30)
+    def is_started(rig: Rig) -> None:
+        rig.controllers.start(0)
+        rig.wait(lambda: rig.has_ended(0), 30)
 
     result = run(is_started, subject("sh", "-c", "nice; nice"), setting())
     assert result.log[:2] == 2 * (str(min(19, os.nice(0) + NICENESS)),)
 
 
 def test_door_may_open_for_a_call_at_the_floor_where_the_car_starts() -> None:
-    def serve_at_the_start(bench: Bench) -> None:
-        floor = bench.elevator(0).sensed
+    def serve_at_the_start(rig: Rig) -> None:
+        floor = rig.elevator(0).sensed
         assert floor is not None, "choose another seed"
-        bench.run(CLEARED_BEFORE_OPEN_MS / 1000)
-        bench.press(0, Button.CAB, floor)
-        bench.building.change(0, evolve(bench.elevator(0), door=True), bench.building.settle())
-        check_stops(bench, 0)
+        rig.run(CLEARED_BEFORE_OPEN_MS / 1000)
+        rig.press(0, Button.CAB, floor)
+        rig.building.change(0, evolve(rig.elevator(0), door=True), rig.building.settle())
+        check_stops(rig, 0)
 
     result = run(serve_at_the_start, subject("true"), evolve(setting(), seed=SEED_AT_A_FLOOR))
     assert [(check.passed, check.found) for check in result.checks if check.rule == "C1"] == [(True, "it did")]
@@ -153,11 +153,11 @@ def test_door_may_open_for_a_call_at_the_floor_where_the_car_starts() -> None:
 
 @pytest.mark.parametrize(("level", "verdict"), [(Level.MUST, Grade.FAILED), (Level.BEYOND, Grade.PASSED)])
 def test_level_of_a_test_limits_the_level_of_its_checks(level: Level, verdict: Grade) -> None:
-    def break_rules(bench: Bench) -> None:
-        bench.building.change(
-            0, evolve(bench.elevator(0), out=True), bench.building.settle()
+    def break_rules(rig: Rig) -> None:
+        rig.building.change(
+            0, evolve(rig.elevator(0), out=True), rig.building.settle()
         )  # The judge observes this event.
-        bench.check(False, "G1", Level.MUST, "a call is served", "it is not")
+        rig.check(False, "G1", Level.MUST, "a call is served", "it is not")
 
     test = ExamTest("short", "A short test", break_rules, cars=1, level=level)
     result = examine(test, subject("true"), setting(), lambda: None)
@@ -169,8 +169,8 @@ def test_level_of_a_test_limits_the_level_of_its_checks(level: Level, verdict: G
 def test_late_test_is_repeated_in_another_directory(tmp_path: Path) -> None:
     lateness = iter([LATE_MS + 1, LATE_MS])
 
-    def be_late(bench: Bench) -> None:
-        bench.late_ms = next(lateness)
+    def be_late(rig: Rig) -> None:
+        rig.late_ms = next(lateness)
 
     result = run(be_late, subject("true"), setting(tmp_path))
     assert result.notes == ("repeated, because the machine was overloaded",)
@@ -180,22 +180,22 @@ def test_late_test_is_repeated_in_another_directory(tmp_path: Path) -> None:
 
 
 def test_result_of_a_test_that_is_late_twice_is_marked() -> None:
-    def be_late(bench: Bench) -> None:
-        bench.late_ms = LATE_MS + 1
+    def be_late(rig: Rig) -> None:
+        rig.late_ms = LATE_MS + 1
 
     result = run(be_late, subject("true"), setting())
-    assert result.notes[-1] == f"the machine was overloaded: the bench was up to {LATE_MS + 1} ms late"
+    assert result.notes[-1] == f"the machine was overloaded: the exam was up to {LATE_MS + 1} ms late"
 
 
 def test_bench_is_late_if_a_test_blocks_it() -> None:
-    """A blocked bench does not move cars or answer controllers."""
+    """A blocked rig does not move cars or answer controllers."""
     late = []
 
-    def block(bench: Bench) -> None:
-        bench.run_once(0.0)
-        bench._ended_ms -= 70_000
-        bench.run_once(0.0)
-        late.append(bench.late_ms)
+    def block(rig: Rig) -> None:
+        rig.run_once(0.0)
+        rig._ended_ms -= 70_000
+        rig.run_once(0.0)
+        late.append(rig.late_ms)
 
     run(block, subject("true"), setting())
     assert all(each >= 70_000 for each in late)
@@ -212,12 +212,12 @@ def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
     noted: set[int] = set()
     monkeypatch.setattr(Judge, "note_disturbance", lambda _, now_ms: noted.add(now_ms))
 
-    def run_once(bench: Bench) -> None:
-        bench.controllers.states[0] = state
-        bench.switch = Mock(EthernetSwitch, loses_packets=loses, sent_per_100ms=[])
-        bench.switch.due_ms.return_value = None
-        bench.run_once(0.0)
-        bench.controllers.states[0] = "unstarted"
+    def run_once(rig: Rig) -> None:
+        rig.controllers.states[0] = state
+        rig.switch = Mock(EthernetSwitch, loses_packets=loses, sent_per_100ms=[])
+        rig.switch.due_ms.return_value = None
+        rig.run_once(0.0)
+        rig.controllers.states[0] = "unstarted"
 
     run(run_once, subject("true"), setting())
     assert bool(noted) == is_disturbed
@@ -226,9 +226,9 @@ def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
 def test_seed_determines_the_start_position_and_the_random_choices() -> None:
     places = []
 
-    def note(bench: Bench) -> None:
-        bench.late_ms = 0
-        places.append((bench.elevator(0).shaft.place, bench.rng.random()))
+    def note(rig: Rig) -> None:
+        rig.late_ms = 0
+        places.append((rig.elevator(0).shaft.place, rig.rng.random()))
 
     examined = subject("true")
     for seed in (1, 1, 2):
@@ -244,8 +244,8 @@ def test_seed_determines_the_start_position_and_the_random_choices() -> None:
     ],
 )
 def test_controller_that_does_not_get_ready_fails_the_test(command: list[str], found: str) -> None:
-    def never(bench: Bench) -> None:
-        bench.start()
+    def never(rig: Rig) -> None:
+        rig.start()
         raise AssertionError("the test must end early")
 
     ready_s = 0.1 if IDLE in command else 60
@@ -258,22 +258,22 @@ def test_controller_that_does_not_get_ready_fails_the_test(command: list[str], f
 
 def test_program_that_vanishes_during_the_exam_is_a_bad_command() -> None:
     with pytest.raises(BadCommand, match="cannot start /nosuchprogram: No such file or directory"):
-        run(lambda bench: bench.start(), subject("/nosuchprogram"), setting())
+        run(lambda rig: rig.start(), subject("/nosuchprogram"), setting())
 
 
 def test_port_in_use_is_refused() -> None:
     examined = subject("true")
     with socket.create_server(("127.0.0.1", examined.port + 1)), pytest.raises(Refused, match="Address already in use"):
-        run(lambda bench: None, examined, setting(), cars=2)
+        run(lambda rig: None, examined, setting(), cars=2)
     socket.create_server(("127.0.0.1", examined.port)).close()
 
 
 def test_result_contains_checks_figures_remarks_and_timeline() -> None:
-    def act(bench: Bench) -> None:
-        bench.press(0, Button.UP, 1)
-        bench.add_figure("answer", 42, "")
-        bench.add_remark("a remark")
-        bench.check(True, "L1", Level.MUST, "it works", "it did", 0)
+    def act(rig: Rig) -> None:
+        rig.press(0, Button.UP, 1)
+        rig.add_figure("answer", 42, "")
+        rig.add_remark("a remark")
+        rig.check(True, "L1", Level.MUST, "it works", "it did", 0)
 
     result = run(act, subject("true"), setting())
     assert (result.name, result.title, result.verdict, result.notes) == (
@@ -293,10 +293,10 @@ def test_interrupted_test_leaves_no_process_and_no_directory(tmp_path: Path, mon
     monkeypatch.setattr("tempfile.tempdir", None)
     marks: list[bytes] = []
 
-    def start(bench: Bench) -> None:
-        bench.controllers.start(0)
-        bench.wait(lambda: bench.controllers.log, 30)
-        (pid,) = bench.controllers.pids(0)
+    def start(rig: Rig) -> None:
+        rig.controllers.start(0)
+        rig.wait(lambda: rig.controllers.log, 30)
+        (pid,) = rig.controllers.pids(0)
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         marks.extend(each for each in environment if each.startswith(MARK.encode()))
         raise KeyboardInterrupt

@@ -1,6 +1,6 @@
-"""The bench: through it, a test acts on the group, waits, and checks.
+"""The rig: through it, a test acts on the group, waits, and checks.
 
-Times in milliseconds count from the start of the test. While a test waits, the bench moves the cars, answers the
+Times in milliseconds count from the start of the test. While a test waits, the rig moves the cars, answers the
 controllers, forwards their datagrams and passes all events to the judge.
 """
 
@@ -21,7 +21,7 @@ from elevator.exam.results import CarEvent, Check, Figure, Grade, Level, Timelin
 from elevator.exam.switch import EthernetSwitch
 
 POLL_S = 0.01
-"""The longest wait for events. The bench checks the conditions of a test at least this often."""
+"""The longest wait for events. The rig checks the conditions of a test at least this often."""
 READY_S = 60.0
 """The default time limit for a controller to start and bring its car to a floor."""
 SERVED_S = 60
@@ -42,7 +42,7 @@ class ExamTest:
 
     name: str
     title: str
-    run: Callable[["Bench"], None]
+    run: Callable[["Rig"], None]
     cars: int | None = None
     """The number of cars in the test; None: all cars of the exam."""
     needs_network: bool = False
@@ -53,7 +53,7 @@ class ExamTest:
     """The highest level of the checks. BEYOND if the course assumes that the faults of this test never happen."""
 
 
-class Bench(ControllerGroup):
+class Rig(ControllerGroup):
     """A group of controllers during one test."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Bench(ControllerGroup):
     ) -> None:
         """Observe *building*. *switch* connects the controllers' machines; None: all controllers run on this machine.
 
-        The bench calls *meanwhile* in each pass of its loop; an exception from it ends the test. *start_gap_s* is the
+        The rig calls *meanwhile* in each pass of its loop; an exception from it ends the test. *start_gap_s* is the
         time between the starts of two controllers. *ready_s* is the time limit for a controller to start and bring its
         car to a floor.
         """
@@ -78,7 +78,7 @@ class Bench(ControllerGroup):
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
-        """The longest delay of the bench so far: how much longer a pass took than its timeout allows."""
+        """The longest delay of the rig so far: how much longer a pass took than its timeout allows."""
         self._ended_ms = 0.0
         """When the last pass ended, on the monotonic clock; 0 before the first."""
         self._checks: list[Check] = []
@@ -149,7 +149,7 @@ class Bench(ControllerGroup):
             except OSError as error:
                 program = error.filename or self.controllers.launches[car].command[0]
                 raise CannotStart(f"cannot start {program}: {error.strerror}") from None
-            if not self.healthy:  # The start may have taken long, but no controller was waiting for the bench.
+            if not self.healthy:  # The start may have taken long, but no controller was waiting for the rig.
                 self._ended_ms = 0.0
             self.note(f"start controller {car}", car)
             self.run(self._start_gap_s)
