@@ -1,25 +1,26 @@
-"""Judges the rules that apply at every moment of every test: about doors, motors and lamps.
+"""Judges the rules that apply at every moment of every test: about doors, motors, lamps and requests.
 
 The judge observes the events of all cars in order, and reports each broken rule once for each car. It judges some
-events a moment later, because a car may stop just after its door opens, for example; see `resolve_due`. It does not
-blame a controller for events while the rig suspends it, or for a door that was open before the controller connected.
+events a moment later, because a car may stop just after its door opens, for example; see `resolve_due`. A controller
+is not blamed for its car and door while it is suspended, nor for a door that was open before it connected.
 
 The rules, all of them *must* unless marked *beyond*:
 - The door is never open while the motor runs or between floors (D1).
 - The door stays open for MIN_OPEN_MS (D1), and for MIN_OPEN_MS after an obstruction (D2, beyond), unless the stop
-  button is used. It closes within MAX_OPEN_MS after it opened, or after the last event that may keep it open: a press
-  or a lamp change at its floor, or a change of the obstruction switch or the stop button (D1). After a press, the
-  controller has more time, because it may learn of the press late; see `_reaction_ms`. A door that opens while its
-  controller starts, without a press at its floor, may close at once.
+  button is used. It closes within MAX_OPEN_MS after it opened, or after the last event that may keep it open: a press,
+  a release or a lamp change at its floor, or a change of the obstruction switch or the stop button (D1). After a press
+  or release, the controller has more time, because it may learn of the press late; see `_reaction_ms`. A door that
+  opens while its controller starts, without a press at its floor, may close at once.
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
-- Requests name only buttons and floors that exist (S2, beyond). The course's simulator hangs on other requests.
+- The controller sends only valid requests (S2, beyond). The course's simulator hangs if a request names a button or a
+  floor that does not exist.
 - A lamp lights only after a press of its button (G6), a cab lamp only on the panel of its own car (L2). A lamp may
   still light until RELIT_MS after its call was served. Calls made before a failure may be served twice (G6).
-- A lamp goes dark only if a door has been open at its floor, or opens there within CLEARED_BEFORE_OPEN_MS (L4). If no
-  door opens but the lamp lights again within that time, it only flickers (beyond): the call is not lost.
+- A lamp goes dark only if a door has served its call, or opens at its floor within CLEARED_BEFORE_OPEN_MS (L4). If no
+  door opens but the lamp lights again within that time, it only flickers (beyond), because the call is not lost.
 
-After it connects, a controller has SETTLE_MS to set its lamps and to close its door.
+After it connects, a controller has SETTLE_MS to set its lamps, and MAX_OPEN_MS more to close its door.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -32,22 +33,22 @@ from elevator.exam.call_history import CallHistory, CallKey, key_of, name_of
 from elevator.exam.results import CarEvent, Check, Level
 
 TOLERANCE_MS = 25
-"""How late the rig itself may be. Every time limit includes it."""
+"""How late the rig itself may be. Time limits are extended by it."""
 MIN_OPEN_MS = 2850
-"""The shortest time between opening and closing. The dwell time is 3 s."""
+"""A door must stay open for at least this long. The dwell time is 3 s."""
 MAX_OPEN_MS = 4000
-"""The longest time that a door may stay open without a reason."""
+"""A door may stay open for at most this long without a reason."""
 REACTION_MS = 200
-"""How long a controller may take to notice that a switch has changed, such as the obstruction switch."""
+"""How long a controller may take to notice an obstruction, or to stop its car after it was resumed."""
 COMMAND_GAP_MS = 100
 """The longest time between two commands that a controller sends together, such as to start the motor and to close the
 door. The controller may read its buttons between them, or wait for a busy machine."""
 PRESS_REACTION_MS = 1000
-"""How long a controller may take to act on a press on its own panel, and to light the lamp of the button."""
+"""How long a controller may take to act on a press on its own panel. Its lamp may take this long too."""
 CLEARED_BEFORE_OPEN_MS = 500
 """How early the lamp of a call may go dark: this long before the door opens for the call."""
 RELIT_MS = 1000
-"""How long after the service of a call its lamp may still light, because a lamp may take this long after a press."""
+"""How long after the service of a call its lamp may still light: a lamp may take this long to light after a press."""
 SETTLE_MS = 5000
 
 DOOR_STANDS = "the door is open only while the car stands at a floor"
@@ -56,7 +57,7 @@ DOOR_STAYS_AFTER = f"after an obstruction, the door stays open for at least {MIN
 DOOR_CLOSES = f"the door closes within {MAX_OPEN_MS / 1000:g} s unless something keeps it open"
 DOOR_BLOCKED = "the door does not close while it is obstructed"
 IN_SHAFT = "the car does not drive past the end floors"
-VALID_REQUESTS = "the controller names only buttons and floors that exist"
+VALID_REQUESTS = "the controller sends only valid requests"
 NOT_INVENTED = "a lamp lights only if its button was pressed"
 PRIVATE = "a cab lamp lights only on the panel of its own car"
 DARK_IF_SERVED = "a lamp goes dark only after a door has opened at its floor"
@@ -84,7 +85,7 @@ class _Car:
     motor: int = 0
     door_since_ms: int | None = None
     open_until_ms: int = 0
-    """The latest time at which the door may be open."""
+    """The door must be closed by this time, unless `may_stay_open` is true."""
     obstructed_since_ms: int | None = None
     cleared_ms: int = -NEVER_MS
     """When the open door was last cleared of an obstruction that had lasted long enough to notice."""
@@ -93,7 +94,6 @@ class _Car:
     """When the stop button last changed."""
     is_stopped: bool = False
     is_suspended: bool = False
-    """True while the rig suspends the controller."""
     resumed_ms: int = -NEVER_MS
 
     def obstructed_ms(self, now_ms: int) -> int:
@@ -104,7 +104,7 @@ class _Car:
 
     @property
     def may_stay_open(self) -> bool:
-        """True while something keeps the door open, or while there is no controller to close it."""
+        """True while an obstruction or the stop button keeps the door open, or no running controller can close it."""
         is_held = self.obstructed_since_ms is not None or self.is_stopped
         return is_held or self.client_since_ms is None or self.is_suspended
 
@@ -136,7 +136,7 @@ class Judge:
     # Judging
 
     def observe(self, event: CarEvent) -> list[Check]:
-        """Judge *event*, the newest of all cars. Return newly failed checks."""
+        """Judge *event*. Events must come in order of time. Return newly failed checks."""
         failed = self.resolve_due(event.at_ms)
         car = self._cars[event.car]
         match event.kind:
@@ -172,7 +172,7 @@ class Judge:
         return failed + self.resolve_due(event.at_ms)
 
     def resolve_due(self, now_ms: int) -> list[Check]:
-        """Resolve the suspicions due at *now_ms*, and fail doors that are open too long. Return newly failed checks."""
+        """Resolve the suspicions that are due, and find doors that are open too long. Return newly failed checks."""
         due = [each for each in self._suspicions if each.due_ms <= now_ms]
         self._suspicions = [each for each in self._suspicions if each.due_ms > now_ms]
         failed = []
@@ -213,7 +213,7 @@ class Judge:
         self._calls.disturbed_ms = now_ms
 
     def note_suspension(self, car: int, on: bool, now_ms: int) -> None:
-        """Record that the rig suspends the controller of *car*, or resumes it."""
+        """Record that the controller of *car* is suspended or resumed at *now_ms*."""
         self._cars[car].is_suspended = on
         if not on:
             self._cars[car].resumed_ms = now_ms
@@ -282,7 +282,7 @@ class Judge:
             self._suspect(event, DOOR_STAYS_AFTER, found, lambda: clear_ms >= enough_ms)
 
     def _was_pressed(self, car: int, floor: int | None) -> bool:
-        """Return whether a hall button at *floor*, or the cab button for *floor* in *car*, has been pressed."""
+        """Return whether a hall button at *floor*, or the cab button for *floor* in *car*, has ever been pressed."""
         return any(at == floor and only in (None, car) for _, at, only in self._calls.pressed)
 
     def _observe_lamp(self, event: CarEvent, car: _Car) -> None:
@@ -335,7 +335,7 @@ class Judge:
         return self._calls.unserved(healthy, buttons)
 
     def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
-        """Return whether the door of one of *cars* was open at *floor* at *since_ms* or at any time after it."""
+        """Return whether the door of one of *cars* was open at *floor* at or after *since_ms*."""
         return self._calls.was_open(floor, since_ms, cars)
 
 

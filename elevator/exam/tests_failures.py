@@ -14,11 +14,11 @@ TAKE_OVER_S = 10
 KNOWN_S = 1.0
 """How long the others may take to learn of a cab call. The course does not kill a controller sooner."""
 RESTARTED_S = 20
-"""How long a restarted controller may take to serve a cab call again."""
+"""How long a restarted controller may take to serve a cab call, or a controller to connect to a restarted server."""
 
 
 def call_far_away(rig: Rig, panel: int) -> PressedCall:
-    """Press a hall button at the floor farthest from all cars. Check that its lamps light. Return the call."""
+    """Press a hall button at a floor far from all healthy cars. Check that its lamps light. Return the call."""
     floor = rig.far_floor(rig.require_survivors())
     call = rig.press(panel, rig.hall_button(floor), floor)
     rig.expect_lit(call, rig.healthy, LAMP_S)
@@ -31,7 +31,7 @@ def is_approaching(rig: Rig, car: int, call: PressedCall) -> bool:
 
 
 def answering_car(rig: Rig, call: PressedCall) -> int:
-    """Wait until a car has left its floor towards *call*, and return it. If none does, return the nearest car.
+    """Wait until a car has left its floor towards *call*, and return it. If none does in time, return the nearest car.
 
     If several cars approach, the nearest one probably answers the call, and the others park.
     """
@@ -79,7 +79,7 @@ def expect_take_over(rig: Rig, call: PressedCall, failed: Collection[int]) -> No
 
 
 def expect_recovery(rig: Rig, panel: int) -> None:
-    """Make a new hall call. Check that its lamp lights on all panels again, and that all calls are served."""
+    """Make a hall call on *panel*. Check that its lamp lights on all healthy panels, and that all calls are served."""
     call_far_away(rig, panel)
     rig.expect_all_served()
 
@@ -102,7 +102,7 @@ def kill(rig: Rig) -> None:
 
 
 def kill_pressed(rig: Rig) -> None:
-    """Kill a controller within moments of a press. If any lamp of the call has lit, the call must be served."""
+    """Four times, make a call and kill a controller at most 0.3 s later. If the call lit a lamp, it must be served."""
     rig.start()
     for number in range(4):
         panel = rig.rng.randrange(rig.cars)
@@ -118,7 +118,7 @@ def kill_pressed(rig: Rig) -> None:
 
 
 def kill_two(rig: Rig) -> None:
-    """Kill all controllers but one while a hall call waits."""
+    """Kill all controllers but one while a hall call waits, and restart them later."""
     rig.start()
     last = rig.rng.randrange(rig.cars)
     call = call_far_away(rig, last)
@@ -181,7 +181,7 @@ def blackout(rig: Rig) -> None:
 
 
 def motor(rig: Rig) -> None:
-    """Cut the motor power of a car that answers a hall call. Then press a cab button in the car."""
+    """Cut the motor power of a car that answers a hall call, and press a cab button in it. Restore the power later."""
     rig.start()
     call = call_far_away(rig, rig.rng.randrange(rig.cars))
     victim = answering_car(rig, call)
@@ -198,7 +198,7 @@ def motor(rig: Rig) -> None:
 
 
 def freeze(rig: Rig) -> None:
-    """Suspend the controller of a car that stands at a floor, press a hall button there, and resume it later."""
+    """Suspend the controller of a car that stands at a floor, and press a hall button there. Then resume it."""
     rig.start()
     victim = rig.rng.randrange(rig.cars)
     if not rig.wait(lambda: not rig.elevator(victim).shaft.motor and rig.elevator(victim).sensed is not None, 20):

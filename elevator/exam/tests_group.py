@@ -34,7 +34,7 @@ def lamps(rig: Rig) -> None:
 
 
 def cab(rig: Rig) -> None:
-    """Press cab buttons in each car. Meanwhile, the judge checks that no other panel shows them."""
+    """Press two cab buttons in each car. Meanwhile, the judge checks that their lamps light on no other panel."""
     rig.start()
     for car in range(rig.cars):
         for floor in rig.rng.sample(rig.vacant_floors([car]), 2):
@@ -55,7 +55,7 @@ def passengers(profile: Profile, rig: Rig) -> None:
 
 
 def rest(rig: Rig) -> None:
-    """Measure what an idle group uses, and check that no lamp lights and no door opens."""
+    """Measure the resources that an idle group uses, and check that no lamp and no door changes."""
     rig.start()
     rig.run(5)
     began_ms, ticks = rig.now_ms, _ticks(rig)
@@ -73,8 +73,8 @@ def rest(rig: Rig) -> None:
         not moved,
         "G6",
         Level.MUST,
-        "without a call, no lamp lights and no door opens",
-        f"{len(moved)} lamps and doors changed" if moved else "nothing changed",
+        "without a call, no lamp and no door changes",
+        f"lamps and doors changed {len(moved)} times" if moved else "nothing changed",
     )
 
 

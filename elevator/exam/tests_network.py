@@ -14,7 +14,7 @@ from elevator.exam.tests_failures import TAKE_OVER_S, call_far_away, expect_reco
 from elevator.exam.tests_single import LAMP_S
 
 AGREE_S = 1.0
-"""How long the hall lamps of the panels may differ after the network has healed."""
+"""How long the hall lamps of the panels may differ after the network heals."""
 JITTER_MS = 200
 """The longest delay of a datagram. A lamp can light within LAMP_S: a datagram and its answer take at most 400 ms."""
 REPEATED_PERCENT = 30
@@ -67,7 +67,7 @@ def _expect_calls_served(rig: Rig, make_call: Callable[[int], object], level: Le
 
 
 def _expect_agreement(rig: Rig) -> None:
-    rig.expect(rig.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree after the network has healed")
+    rig.expect(rig.panels_agree, AGREE_S, "G5", "after the network heals, the hall lamps of all panels agree")
 
 
 def unplug(rig: Rig) -> None:
@@ -76,7 +76,7 @@ def unplug(rig: Rig) -> None:
 
 
 def cutoff(rig: Rig) -> None:
-    """Cut a controller off from all others, with its network interface up."""
+    """Cut a controller off from all others, although its network interface stays up."""
     _isolate(
         rig,
         lambda car: rig.split([car], [other for other in range(rig.cars) if other != car]),
@@ -110,7 +110,7 @@ def _isolate(rig: Rig, cut: Callable[[int], None], heal: Callable[[int], None]) 
 
 
 def split(rig: Rig) -> None:
-    """Split the group into two halves. Each serves the calls that its lamps show."""
+    """Split the network into two halves. Each half must serve the calls that its lamps show."""
     rig.start()
     half = max(1, rig.cars // 2)
     call_far_away(rig, 0)
@@ -135,7 +135,7 @@ def split(rig: Rig) -> None:
 
 
 def garbage(rig: Rig) -> None:
-    """Send malformed datagrams to the ports that the controllers use, while they work."""
+    """While calls are made and served, send malformed datagrams to the ports that the controllers use."""
     rig.start()
     ports = [port for port, _ in rig.network.udp_ports.most_common(3)]
     if not ports:
@@ -151,7 +151,10 @@ def garbage(rig: Rig) -> None:
 
 
 def _inject(rig: Rig, ports: list[int]) -> None:
-    """Send random bytes, text, or a damaged copy of a real datagram to a random controller."""
+    """Send a random controller random bytes, malformed JSON, or a real datagram that is cut short or too long.
+
+    Do nothing if *ports* is empty.
+    """
     if not ports:
         return
     rng = rig.rng
@@ -167,7 +170,7 @@ def _inject(rig: Rig, ports: list[int]) -> None:
 
 
 def corrupt(rig: Rig) -> None:
-    """Damage a fifth of all UDP datagrams on their way, with valid checksums."""
+    """Damage a fifth of all UDP datagrams in transit, and give them valid checksums."""
     rig.start()
     rig.network.damage = 0.2
     rig.note("damage 20 % of datagrams")
@@ -198,8 +201,8 @@ def replay(rig: Rig) -> None:
         not lit,
         "G6",
         Level.MUST,
-        "no lamp lights because old datagrams arrive again",
-        f"{len(lit)} lamps lit" if lit else f"none lit; {len(recorded)} datagrams were repeated",
+        "old datagrams that arrive again light no lamp",
+        f"lamps lit {len(lit)} times" if lit else f"none lit; {len(recorded)} datagrams were repeated",
     )
     _expect_all_running(rig)
     rig.run(2)
@@ -208,9 +211,9 @@ def replay(rig: Rig) -> None:
 
 
 def _record(rig: Rig) -> list[Captured]:
-    """Make calls one at a time, and wait until each is served. Return the datagrams that the controllers sent.
+    """Make three calls, one after the other. When all are served, return the datagrams that the controllers sent.
 
-    Then wait for all doors to close, because an open door would serve a replayed call before its lamp lights.
+    First wait until all doors are closed, because an open door would serve a replayed call before its lamp lights.
     """
     recorded: list[Captured] = []
 

@@ -46,9 +46,9 @@ def single(rig: Rig) -> None:
 
 
 def check_stops(rig: Rig, since_ms: int) -> None:
-    """Check that the door has opened only at floors with a call since *since_ms* (C1)."""
+    """Check that since *since_ms*, the door has opened only at floors with a call (C1). The test has one car."""
     calls: dict[int, int] = {}
-    """For each floor, until when its door may open: now if a call is pending, else when the last lamp went dark."""
+    """For each floor that had a call: now if a call is pending, otherwise when the last lamp went dark."""
     lit: set[tuple[Button, int]] = set()
     floor, needless = rig.start_floors[0], []
     for event in rig.seen:
@@ -71,7 +71,7 @@ def check_stops(rig: Rig, since_ms: int) -> None:
 
 
 def door(rig: Rig) -> None:
-    """Measure how long the door stays open, and call the car to the floor where it stands."""
+    """Measure how long the door stays open for each of three cab calls. Then make a hall call where the car stands."""
     rig.start()
     for _ in range(3):
         floor = rig.rng.choice(rig.vacant_floors([0]))
@@ -115,7 +115,7 @@ def _open_and_close(rig: Rig, floor: int, within_s: float) -> bool:
 
 
 def obstruction(rig: Rig) -> None:
-    """Obstruct an open door, and toggle the obstruction switch. Later, turn it on while the door is closed."""
+    """Obstruct an open door while hall calls wait, and toggle the switch. Then turn it on while the door is closed."""
     rig.start()
     top = rig.floors - 1
     rig.press(0, Button.CAB, top if rig.elevator(0).sensed != top else 0)
@@ -141,7 +141,7 @@ def obstruction(rig: Rig) -> None:
             lambda: all(rig.was_served(call, others) for call in calls),
             30,
             "G3",
-            "the other cars serve all hall calls while the door of car 0 is blocked",
+            "while the door of car 0 is blocked, the other cars serve all hall calls",
             found=lambda: "not served: " + ", ".join(str(call) for call in calls if not rig.was_served(call, others)),
         )
     rig.obstruct(0, False)
@@ -149,7 +149,7 @@ def obstruction(rig: Rig) -> None:
         lambda: not rig.is_open(0),
         MAX_OPEN_MS / 1000,
         "D2",
-        "the door closes after the obstruction has cleared",
+        "after the obstruction clears, the door closes",
         found=lambda: "it is still open",
         car=0,
     )
@@ -161,7 +161,7 @@ def obstruction(rig: Rig) -> None:
         lambda: rig.is_open(0),
         60,
         "D3",
-        "a car with a closed door drives even if its obstruction switch is on",
+        "even while its obstruction switch is on, a car with a closed door drives to a call",
         found=lambda: "it did not reach its cab call",
         car=0,
     )
@@ -170,7 +170,7 @@ def obstruction(rig: Rig) -> None:
 
 
 def stop(rig: Rig) -> None:
-    """Hold the stop button of a moving car."""
+    """Hold down the stop button of a moving car for about a second."""
     rig.start()
     top = rig.floors - 1
     rig.press(0, Button.CAB, top if rig.elevator(0).sensed != top else 0)
@@ -182,13 +182,19 @@ def stop(rig: Rig) -> None:
         lambda: not rig.elevator(0).shaft.motor,
         0.5,
         "C7",
-        "the motor stops while the stop button is down",
+        "while the stop button is down, the motor stops",
         Level.BEYOND,
         lambda: "it runs",
         0,
     )
     rig.expect(
-        lambda: rig.elevator(0).stop_lamp, 0.5, "C7", "the stop lamp lights", Level.BEYOND, lambda: "it is dark", 0
+        lambda: rig.elevator(0).stop_lamp,
+        0.5,
+        "C7",
+        "while the stop button is down, its lamp lights",
+        Level.BEYOND,
+        lambda: "it is dark",
+        0,
     )
     rig.run(1.0)
     rig.hold_stop(0, False)
@@ -196,7 +202,7 @@ def stop(rig: Rig) -> None:
         lambda: not rig.elevator(0).stop_lamp,
         0.5,
         "L6",
-        "the stop lamp goes dark when the button is released",
+        "when the stop button is released, its lamp goes dark",
         Level.BEYOND,
         lambda: "it is lit",
         0,
@@ -205,7 +211,7 @@ def stop(rig: Rig) -> None:
 
 
 TESTS = (
-    ExamTest("single", "A single car serves all its buttons", single, cars=1, seconds=85),
+    ExamTest("single", "A single car serves the calls of all its buttons", single, cars=1, seconds=85),
     ExamTest("door", "The door stays open for three seconds", door, cars=1, seconds=35),
     ExamTest("obstruction", "A blocked door stays open", obstruction, seconds=40),
     ExamTest("stop", "The stop button stops the car", stop, cars=1, seconds=20),
