@@ -3,8 +3,8 @@
 A call is a `CallKey`. All panels share the hall calls; a cab call belongs to one car.
 
 A lamp that lights confirms the last press of its button. If the call was served a moment ago, the lamp confirms no new
-call, because the controller may have learned of the press late. If the call was served long ago, the controller has
-invented a call; see `pending`.
+call: the controller may have learned of the press late. If the call was served long ago, the controller has invented a
+call; see `pending`.
 """
 
 from collections.abc import Collection, Iterable
@@ -68,15 +68,15 @@ class CallHistory:
             self._confirmed[key] = self.pressed[key]
 
     def confirmed_ms(self, key: CallKey) -> int | None:
-        """Return when the button of *key* was pressed for its confirmed call; None if no lamp has confirmed one."""
+        """Return when the button of the last confirmed call *key* was pressed; None if no lamp has confirmed one."""
         return self._confirmed.get(key)
 
     def pending(self, key: CallKey, panels: Collection[int], before_ms: int) -> list[CallKey]:
         """Return the calls with the button and floor of *key* that were not over at *before_ms*. Their lamps may light.
 
-        A call is over once a door has opened for it and closed again, and the lamps on all *panels* are dark. While one
-        of them is lit, the call may be unserved, because the door may have opened for the other direction. A call that
-        was made before `disturbed_ms` is never over.
+        A call is over once a door at its floor has opened and closed again, and the lamps of the call on all *panels*
+        are dark. While such a lamp is lit, the call may be unserved, because the door may have opened for the other
+        direction. A call that was made before `disturbed_ms` is never over.
         """
         same = [each for each in self.pressed if each[:2] == key[:2]]
         return [each for each in same if not self._is_over(each, panels, before_ms)]
@@ -101,11 +101,11 @@ class CallHistory:
         ]
 
     def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
-        """Return whether the door of one of *cars* was open at *floor* at *since_ms* or at any time after it."""
+        """Return whether the door of one of *cars* was open at *floor* at or after *since_ms*."""
         return any(self._closed.get((car, floor), -1) >= since_ms for car in cars)
 
     def was_served(self, key: CallKey, since_ms: int) -> bool:
-        """Return whether a door that can serve *key* was open at its floor at *since_ms* or at any time after it."""
+        """Return whether a door that can serve *key* was open at its floor at or after *since_ms*."""
         _, floor, only = key
         return self.was_open(floor, since_ms, range(len(self.lit)) if only is None else [only])
 

@@ -72,7 +72,7 @@ class Controllers:
         self._files = None if logs is None else [(logs / f"{noun}-{n}.log").open("ab", 0) for n in range(len(launches))]
 
     def start(self, number: int) -> None:
-        """Start a controller unless it runs; raise OSError if its program cannot be executed."""
+        """Start a controller unless it is running or frozen; raise OSError if its program cannot be executed."""
         if self.states[number] in ("running", "frozen"):
             return
         launch = self.launches[number]
@@ -103,7 +103,7 @@ class Controllers:
         return _mark(self._keeper, number)
 
     def kill(self, number: int) -> None:
-        """Kill all processes of a controller. Suspend them first, so that none can start a replacement for another."""
+        """Kill all processes of a controller. First suspend all of them, so that none can restart another."""
         self.states[number] = "killed"
         _kill_all(self._mark(number))
         if number in self.processes:
@@ -148,7 +148,7 @@ class Controllers:
         return all(state == "ended" for state in self.states)
 
     def stop(self, meanwhile: Callable[[], None]) -> None:
-        """Terminate all controllers; kill those that still run after STOP_S. Until then, call *meanwhile* in a loop."""
+        """Terminate all controllers; after STOP_S, kill those still running. Until then, call *meanwhile* in a loop."""
         for number, process in self.processes.items():
             self.freeze(number, on=False)
             if process.poll() is None:
@@ -177,7 +177,7 @@ def _printable(line: bytes) -> str:
 
 
 def _mark(keeper: int, number: int | None = None) -> str:
-    """Return the value of MARK for controller *number*; without *number*, the prefix of all values."""
+    """Return the value of MARK for controller *number*; without *number*, the prefix that all controllers share."""
     return f"{keeper}/" if number is None else f"{keeper}/{number}/"
 
 

@@ -1,4 +1,4 @@
-"""Runs tests: sets up a building, machines and controllers for each, and tears them down."""
+"""Runs the tests of the exam: sets up a building, machines and controllers for each, and tears them down."""
 
 import random
 import tempfile
@@ -38,10 +38,10 @@ class ExamSetting:
 
 
 def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None]) -> Result:
-    """Run *test*, and repeat it if the machine was overloaded. Return its result.
+    """Run *test*, and repeat it once if the machine was overloaded. Return the last result.
 
-    The rig calls *meanwhile* about every 10 ms. An exception from it ends the test. Raise BadCommand or Refused if
-    the test cannot run.
+    The rig calls *meanwhile* in each pass of its loop; an exception from *meanwhile* ends the test. Raise BadCommand or
+    Refused if the test cannot run.
     """
     result = _run(test, subject, setting, meanwhile)
     if result.late_ms <= LATE_MS:
@@ -55,7 +55,7 @@ def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: C
 def _run(
     test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None], suffix: str = ""
 ) -> Result:
-    """Run *test* once. `--keep` stores its files in a directory named after the test, followed by *suffix*."""
+    """Run *test* once. With `--keep`, its files stay in a directory with the name of the test, followed by *suffix*."""
     cars = setting.cars if test.cars is None else test.cars
     rng = random.Random(f"{setting.seed}/{test.name}")
     with ExitStack() as stack:

@@ -29,9 +29,9 @@ class Datagram(NamedTuple):
     source_port: int
     port: int
     starts: int
-    """The offset of the UDP header in the frame."""
+    """The offset of the UDP header in `Frame.data`."""
     ends: int
-    """The offset of the end of the payload; 0 if the frame does not hold the whole datagram."""
+    """The offset of the end of the payload in `Frame.data`; 0 if the frame does not hold the whole datagram."""
 
 
 class Frame(NamedTuple):

@@ -1,4 +1,4 @@
-"""The group of controllers under test: how a test acts on it and observes it."""
+"""A group of controllers under test: how a test acts on it and observes it."""
 
 from collections.abc import Callable, Collection, Iterable
 
@@ -22,7 +22,7 @@ NEAR = 0.5
 
 @frozen
 class PressedCall:
-    """A call, and when its button was pressed. For a hall call, the panel makes no difference."""
+    """A call, and when its button was pressed. For a cab call, the caller must remember the car."""
 
     button: Button
     floor: int
@@ -79,7 +79,7 @@ class ControllerGroup:
         self.note(f"power of motor {car} {'on' if on else 'off'}", car)
 
     def switch_server(self, car: int, on: bool) -> None:
-        """Start or stop the elevator server of *car*. When it stops, so does the motor."""
+        """Start or stop the elevator server of *car*. Stopping it disconnects the controller and stops the motor."""
         self.building.switch_server(car, on, self.building.settle())
         self.note(f"server {car} {'on' if on else 'off'}", car)
 
@@ -102,7 +102,7 @@ class ControllerGroup:
         )
 
     def lose(self, percent: int) -> None:
-        """Set the packet loss between the machines. Each receiver of a broadcast loses the packet independently."""
+        """Lose *percent* of the packets between the machines. Each receiver of a broadcast loses it independently."""
         self.network.loss = percent / 100
         self.note(f"lose {percent} % of packets")
 
@@ -143,10 +143,10 @@ class ControllerGroup:
         return physics.position(self.elevator(car).shaft, self.building.clock_us() // 1000)
 
     def far_floor(self, cars: Collection[int]) -> int:
-        """Return the floor that is farthest from all *cars*; the lowest if there are several.
+        """Return the floor that is farthest from the nearest of *cars*; the lowest if there are several.
 
-        Prefer floors that are not NEAR a car and whose hall button is dark on the panels of *cars*: a press of a lit
-        button tests nothing.
+        Prefer floors that are not NEAR any of *cars* and whose hall button is dark on all their panels, because a press
+        of a lit button tests nothing.
         """
         heights = [self.height(car) for car in cars]
 
@@ -159,7 +159,7 @@ class ControllerGroup:
         return max(range(self.floors), key=rank)
 
     def vacant_floors(self, cars: Iterable[int]) -> list[int]:
-        """Return the floors where none of *cars* stands. If there is none, return all floors.
+        """Return the floors where none of *cars* is; if there are none, all floors.
 
         A car immediately serves a call at the floor where it stands, so such a call would test nothing.
         """

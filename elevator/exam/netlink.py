@@ -1,6 +1,6 @@
 """Network interfaces, configured with rtnetlink(7) in the network namespace of the calling thread.
 
-If the kernel refuses a request, the function raises OSError. Only `mute` ignores that.
+Every function except `mute` raises OSError if the kernel refuses its request.
 """
 
 import errno
@@ -15,7 +15,7 @@ NEWLINK, DELLINK, GETLINK, NEWADDR, NEWROUTE = 16, 17, 18, 20, 24
 REQUEST, ACK, EXCLUSIVE, CREATE = 0x1, 0x4, 0x200, 0x400
 """Flags of messages: NLM_F_*."""
 LINK_ADDRESS, LINK_NAME, LINK_STATE, LINK_INFO, LINK_FAMILIES, LINK_NAMESPACE = 1, 3, 16, 18, 26, 28
-"""Attributes of a link: IFLA_ADDRESS, IFNAME, OPERSTATE, LINKINFO, AF_SPEC, NET_NS_FD."""
+"""Attributes of a link: IFLA_ADDRESS, _IFNAME, _OPERSTATE, _LINKINFO, _AF_SPEC and _NET_NS_FD."""
 STATE_UP = 6
 """IF_OPER_UP: both ends of the cable are on, and the kernel no longer drops frames."""
 INFO_KIND, INFO_DATA, VETH_PEER, GENERATE_MODE = 1, 2, 1, 8
@@ -39,7 +39,7 @@ LINK = struct.Struct("=BxHiII")
 
 
 def attribute(kind: int, *values: bytes) -> bytes:
-    """Encode an attribute, padded to a multiple of four bytes. Several *values* are nested attributes."""
+    """Encode an attribute, padded to a multiple of four bytes. Join *values*, which may be nested attributes."""
     value = b"".join(values)
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
@@ -119,7 +119,7 @@ def wait_until_up(index: int) -> None:
 
 
 def mute(index: int) -> None:
-    """Give the interface no IPv6 address, so that the kernel itself sends no frames on it."""
+    """Keep the interface from getting an IPv6 address, so that the kernel sends no frames of its own on it."""
     families = attribute(LINK_FAMILIES, attribute(socket.AF_INET6, attribute(GENERATE_MODE, b"\x01")))
     with suppress(OSError):  # A kernel without IPv6 sends no frames anyway.
         change(NEWLINK, 0, LINK.pack(0, 0, index, 0, 0), families)

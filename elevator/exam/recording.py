@@ -9,11 +9,11 @@ from elevator.building.elevators import Event, EventKind
 from elevator.exam.results import CarEvent, Height, Intervention, Timeline
 
 MOVES = (EventKind.MOTOR, EventKind.SENSOR, EventKind.POWER, EventKind.CLIENT)
-"""Events that may change the speed of a car."""
+"""Kinds of events at which the speed of a car may change. A car that leaves its shaft stops at a sensor event."""
 
 
 class Recording:
-    """The events of all elevators of a building since the creation of this object."""
+    """The events, interventions and car heights in a building since this object was created."""
 
     def __init__(self, building: Building) -> None:
         self.seen: list[CarEvent] = []
@@ -29,7 +29,7 @@ class Recording:
 
     @property
     def now_ms(self) -> int:
-        """The time in milliseconds since the start."""
+        """The time in milliseconds since the recording began."""
         return (self._building.clock_us() - self._start_us) // 1000
 
     def timeline(self, sent_per_100ms: Sequence[Counter[int]]) -> Timeline:

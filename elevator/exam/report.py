@@ -41,7 +41,7 @@ def duration(whole_s: float) -> str:
 
 
 def value_of(figure: Figure) -> str:
-    """Return the value of *figure* with its unit. A fraction has two decimals below 10, one below 100, else none."""
+    """Return the value of *figure* with its unit. Non-integers have two decimals below 10, one below 100."""
     size = abs(float(figure.value))
     digits = 0 if size >= 100 or size.is_integer() else 1 if size >= 10 else 2
     return f"{figure.value:.{digits}f} {figure.unit}".rstrip()
@@ -80,12 +80,12 @@ def result_of(report: ExamReport, name: str) -> Result | None:
 
 
 def progress(number: int, total: int, name: str, left_s: float) -> str:
-    """Return the line to show while test *name*, the *number*-th of *total*, runs. The exam takes *left_s* more."""
+    """Return the line to show during test *name*, the *number*-th of *total*. The rest of the exam takes *left_s*."""
     return f"test {number} of {total}: {name} (about {duration(left_s)} left)"
 
 
 def line(result: Result, colour: bool = False) -> str:
-    """Return one line about a test: its verdict, its key figures, which checks failed when, and remarks."""
+    """Return one line about a test: its verdict, its key figures, the first failed check of each level, and remarks."""
     parts = [result.why] if result.why else []
     parts += [f"{figure.name} {value_of(figure)}" for figure in result.figures[:KEY_FIGURES]]
     parts += _in_brief(failures(result, Level.MUST), "")

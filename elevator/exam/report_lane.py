@@ -24,7 +24,7 @@ HISTOGRAM = 24
 GAP = 12
 """Space between two lanes."""
 TOLERANCE = 0.02
-"""The largest error of a drawn height, in floors. It allows fewer points, and so a smaller page."""
+"""The largest error of a drawn height, in floors. A small error allows fewer points, and so a smaller page."""
 
 BUTTONS = {Button.UP: "hall up", Button.DOWN: "hall down", Button.CAB: "cab"}
 SWITCHES = {
@@ -44,7 +44,7 @@ LEGEND = {
     "motor": "motor up (above the line) or down (below it)",
     "press": "button pressed",
     "lamp": "lamp lit",
-    "fault": "fault made by the test",
+    "fault": "fault injected by the test",
     "away": "controller not connected",
     "rejected": "request that the server rejected",
     "sent": "IP packets that the controller sent",
@@ -145,8 +145,8 @@ def spans(
 ) -> list[tuple[int, int]]:
     """Return the start and end of each span in which *kind* had *value*.
 
-    Before the first event of *kind*, it had the other value. A span ends at the next event of *kind* with another value
-    or of the kind *off*, or else at *end_ms*.
+    A span begins at an event of *kind* with *value*, or at 0 if the first event has another value. It ends at the next
+    event of *kind* with another value or of the kind *off*; if there is none, at *end_ms*.
     """
     found = []
     changes = [(each.at_ms, each.kind is kind and each.value is value) for each in seen if each.kind in {kind, off}]
@@ -162,7 +162,7 @@ def spans(
 
 
 def _bars(kind: str, bars: Iterable[tuple[int, int]], axis: Axis) -> str:
-    """Return *bars* as a path of class *kind*. Make each long enough to see."""
+    """Return *bars*, each with a start and an end in ms, as a path of class *kind*. Make each wide enough to see."""
     path = ""
     for start, end in bars:
         length = round(max(axis.x(end) - axis.x(start), 0.4), 1)
@@ -177,7 +177,7 @@ def _presses(down: Iterable[tuple[int, int]], axis: Axis) -> str:
 
 
 def _motor(seen: Sequence[CarEvent], axis: Axis) -> str:
-    """Return bars above and below a line for a motor that runs up and down."""
+    """Return a line, and the bars of the motor: above the line while it runs up, below the line while it runs down."""
     events = [(each.at_ms, int(each.value or 0)) for each in seen if each.kind is EventKind.MOTOR]
     ends = [*(at_ms for at_ms, _ in events[1:]), axis.end_ms]
     path = ""

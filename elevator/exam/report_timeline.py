@@ -22,8 +22,8 @@ LETTER = 6.8
 LEVEL = 16
 """Height of a line of labels above the plot."""
 LEVELS_MAX = 5
-"""If the labels need more lines, or one is wider than half of the plot, numbers replace them, and a list explains the
-numbers."""
+"""If the labels need more lines, or the label of an intervention is wider than half of the plot, numbers replace the
+texts of the interventions, and a list below the plot explains the numbers."""
 NEAR = 3.0
 """Failures of one rule in one lane share a label if they are drawn closer than this."""
 
@@ -121,7 +121,7 @@ def _times(axis: Axis, top: int, bottom: int) -> Iterator[str]:
 
 
 def _labels(timeline: Timeline, checks: Iterable[Check], axis: Axis) -> tuple[list[_Placed], tuple[str, ...]]:
-    """Place the texts above the plot. Return them, and the list of interventions if numbers replace their texts."""
+    """Place the labels above the plot. Return them, and the texts of the interventions if numbers replace them."""
     failed = _failed(checks, axis)
     done = sorted(timeline.interventions, key=lambda each: each.at_ms)
     named = [_Label(axis.x(each.at_ms), printable(each.text), "done", each.car) for each in done]

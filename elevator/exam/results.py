@@ -39,9 +39,9 @@ class Check:
     level: Level
     passed: bool
     expected: str
-    """What the specification expects, as a sentence without a full stop."""
+    """What should happen, as a sentence without a full stop."""
     found: str
-    """What happened instead, or what confirmed the check."""
+    """What happened."""
     at_ms: int
     car: int | None = None
     """The car that the check concerns; None if it concerns the group."""
@@ -88,7 +88,7 @@ class Intervention:
 
 @frozen
 class Timeline:
-    """Everything that the report draws about a test, except failed checks."""
+    """Everything that the drawn timeline of a test shows, except failed checks."""
 
     cars: int
     floors: int

@@ -1,4 +1,4 @@
-"""The rig: through it, a test acts on the group, waits, and checks.
+"""The test rig, with which a test of the exam acts on a group of controllers, waits, and checks.
 
 Times in milliseconds count from the start of the test. While a test waits, the rig moves the cars, answers the
 controllers, forwards their datagrams and passes all events to the judge.
@@ -46,15 +46,15 @@ class ExamTest:
     cars: int | None = None
     """The number of cars in the test; None: all cars of the exam."""
     needs_network: bool = False
-    """True if the test impairs the network, or needs each controller on a machine of its own."""
+    """True if the test needs the switch, to impair the network or to inject datagrams."""
     seconds: int = 30
     """The planned duration of the test, for the estimate of the time left. A fast controller needs less."""
     level: Level = Level.MUST
-    """The highest level of the checks. BEYOND if the course assumes that the faults of this test never happen."""
+    """BEYOND if the course assumes that the faults of this test never happen: then all its checks are *beyond*."""
 
 
 class Rig(ControllerGroup):
-    """A group of controllers during one test."""
+    """The rig of one test: a group of controllers, and the checks and figures that the test has collected."""
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Rig(ControllerGroup):
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
-        """The longest delay of the rig so far: how much longer a pass took than its timeout allows."""
+        """The longest delay of a pass so far: the time since the end of the pass before, minus the timeout."""
         self._ended_ms = 0.0
-        """When the last pass ended, on the monotonic clock; 0 before the first."""
+        """When the last pass ended, on the monotonic clock; 0 if the time since then does not count as a delay."""
         self._checks: list[Check] = []
         self._figures: list[Figure] = []
         self.remarks: list[str] = []
@@ -91,7 +91,7 @@ class Rig(ControllerGroup):
     # Time
 
     def run_once(self, timeout_s: float = POLL_S) -> None:
-        """Wait up to *timeout_s* for events. Then move cars, forward packets, read controllers' output, and judge."""
+        """Run one pass: wait up to *timeout_s* for events, then move cars, forward packets, read output, and judge."""
         now_ms = self.building.clock_us() / 1000
         if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
             timeout_s = min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
@@ -138,7 +138,7 @@ class Rig(ControllerGroup):
         return True
 
     def start(self, cars: Collection[int] | None = None) -> None:
-        """Start the controllers of *cars* (default: all), and wait until they are ready and for a second more.
+        """Start the controllers of *cars* (default: all). Wait until they are ready, and then for another second.
 
         Record a check for each. If a controller exits or is not ready in time, raise Abandoned. Raise CannotStart if a
         program cannot be executed.
@@ -169,7 +169,7 @@ class Rig(ControllerGroup):
         return self._judge.was_open(call.floor, call.pressed_ms, cars)
 
     def require_survivors(self) -> list[int]:
-        """Return the healthy cars. If there is none, record a failed check and raise Abandoned."""
+        """Return the healthy cars. If there are none, record a failed check and raise Abandoned."""
         if not self.healthy:
             states = ", ".join(self.state_of(car) for car in range(self.cars))
             self.check(False, "S2", Level.MUST, "at least one controller runs", states)
@@ -177,7 +177,7 @@ class Rig(ControllerGroup):
         return self.healthy
 
     def suspend(self, car: int, on: bool) -> None:
-        """Suspend all processes of the controller of *car*, or resume them. A suspended controller is not judged."""
+        """Suspend all processes of the controller of *car* and count the car as `faulty`, or undo both."""
         self._judge.note_suspension(car, on, self.now_ms)
         (self.faulty.add if on else self.faulty.discard)(car)
         self.controllers.freeze(car, on)
@@ -227,10 +227,10 @@ class Rig(ControllerGroup):
         level: Level = Level.MUST,
         servers: Collection[int] | None = None,
     ) -> bool:
-        """Check that the lamp of *call* lights on the panels of all *cars* within *within_s*, or the call is served.
+        """Check that within *within_s*, the lamp of *call* lights on the panels of all *cars*, or the call is served.
 
-        *servers* are the cars that may serve it; default: *cars*. If all lamps are lit, add the time since the press to
-        the report. Return whether the check passed.
+        Only a service by one of *servers* counts (default: *cars*). If all lamps are lit, add the time since the press
+        to the report. Return whether the check passed.
         """
         may_serve = cars if servers is None else servers
 
@@ -246,7 +246,10 @@ class Rig(ControllerGroup):
         return passed
 
     def expect_served(self, buttons: Collection[Button] = (*Button,), level: Level = Level.MUST) -> bool:
-        """Check that every call of the kinds *buttons* that lit a lamp is served within SERVED_S."""
+        """Check that every call of the kinds *buttons* that lit a lamp is served within SERVED_S.
+
+        The cab calls of cars that are not healthy do not count.
+        """
         kind = "call" if len(buttons) == len(Button) else "cab call" if Button.CAB in buttons else "hall call"
         return self.expect(
             lambda: not self._judge.unserved(self.healthy, buttons),
@@ -258,13 +261,16 @@ class Rig(ControllerGroup):
         )
 
     def expect_all_served(self, level: Level = Level.MUST) -> bool:
-        """Check that all calls with lit lamps are served and all healthy panels go dark. Return whether both happen."""
+        """Check that all calls that lit a lamp are served, and that then the panels of all healthy cars are dark.
+
+        Return whether both checks passed.
+        """
         served = self.expect_served(level=level)
         dark = self.expect(
             lambda: not any(self.elevator(car).lamps != Buttons() for car in self.healthy),
             5,
             "L4",
-            "all lamps are dark after the calls have been served",
+            "after all calls have been served, all lamps are dark",
             level,
         )
         return served and dark
@@ -272,9 +278,9 @@ class Rig(ControllerGroup):
     # Passengers
 
     def carry(self, profile: Profile, per_minute: float, seconds: int) -> Tally:
-        """Let passengers appear for *seconds*. Return the statistics of their waiting times.
+        """Let passengers arrive for *seconds*. Return the statistics of their waiting times.
 
-        Check that all reach their destinations, at most SERVED_S after the arrivals have ended.
+        Check that all reach their destinations at most SERVED_S after the arrivals end.
         """
         now_ms = self.building.clock_us() // 1000
         flow = PassengerFlow(
@@ -295,8 +301,8 @@ class Rig(ControllerGroup):
     def finish(self, level: Level = Level.MUST) -> tuple[Grade, tuple[Check, ...], tuple[Figure, ...], Timeline]:
         """Return the verdict on the test, its checks in order of time, its figures and its timeline.
 
-        First record a failed check for each controller that has exited by itself. *level* is the highest level that a
-        check can have.
+        First record a failed check for each controller that has exited by itself, unless its failed start (C4) is
+        recorded already. If *level* is BEYOND, all checks become *beyond*.
         """
         reported = {check.car for check in self._checks if not check.passed and check.rule == "C4"}
         for car in filter(self.has_ended, sorted(set(range(self.cars)) - reported)):
@@ -312,7 +318,7 @@ class Rig(ControllerGroup):
 
 
 def summarize(figures: Iterable[Figure]) -> list[Figure]:
-    """Return *figures*, with several of the same name replaced by their median and their highest value."""
+    """Return *figures*, but replace those that share name and unit by their median and their highest value."""
     values: dict[tuple[str, str], list[float]] = {}
     for each in figures:
         values.setdefault((each.name, each.unit), []).append(each.value)

@@ -53,9 +53,9 @@ def obstacle() -> str:
 
 
 def explain(code: int, settings: Mapping[str, int], is_root: bool, is_contained: bool) -> str:
-    """Return the line for `obstacle`.
+    """Return one line that says why no host can be created, and how to allow it.
 
-    *code* is an errno. *settings* maps settings in FORBIDDING to their current values.
+    *code* is the errno of the attempt. *settings* maps settings in FORBIDDING to their current values.
     """
     allowing = [f"{name}={FORBIDDING[name][1]}" for name, value in settings.items() if value == FORBIDDING[name][0]]
     if code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
@@ -80,7 +80,7 @@ def _settings() -> dict[str, int]:
 
 
 def _try_in_child() -> int:
-    """Create a host in a child process, so that this process stays in its namespaces. Return the errno, or 0."""
+    """Try to create a host in a child process, so that this process stays in its namespaces. Return 0 or the errno."""
     pid = os.fork()
     if pid == 0:
         code = 255
@@ -187,7 +187,7 @@ class Host(Namespace):
             stack.pop_all()
 
     def plug(self, on: bool) -> None:
-        """Plug in the cable or unplug it. Unplugged, both ends have no carrier. The host keeps its address."""
+        """Plug in the cable or unplug it. While unplugged, neither end has a carrier. The host keeps its address."""
         netlink.switch(self._port, on)
 
     def missed(self) -> int:

@@ -1,6 +1,6 @@
 """Sets up what a group of controllers needs: a machine and an elevator server for each, and a switch between them.
 
-The exam sets up a group for each test. `elevator demo` sets up one.
+The exam does this for each test, and `elevator demo` once.
 """
 
 import random
@@ -22,12 +22,12 @@ from elevator.exam.switch import EthernetSwitch
 
 
 class BadCommand(Exception):
-    """The controller's command cannot be used. The message is one line with the reason."""
+    """The exam or the demo cannot run with this command line. The message is one line with the reason."""
 
 
 @frozen
 class Subject:
-    """The controller to examine or to show, and how to start it."""
+    """The controller to examine or to demonstrate, and how to start it."""
 
     command: Sequence[str]
     """Program and arguments, with placeholders such as {id}; see `fill`."""
@@ -44,12 +44,12 @@ class Subject:
 
 
 def fill(text: str, values: Mapping[str, object]) -> str:
-    """Replace each {name} in *text* by its value. Leave other braces alone, so that shell text passes through."""
+    """Replace each {name} in *text* that *values* contains. Leave other braces alone: they may belong to a shell."""
     return re.sub(r"\{([^{}]*)\}", lambda found: str(values.get(found[1], found[0])), text)
 
 
 def prepare_launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, host: Host | None) -> Launch:
-    """Create the {dir} of the controller of *car* in *directory*. Return how to start the controller."""
+    """Create the {dir} of the controller of *car* in *directory*. Return how to start the controller on *host*."""
     own = directory / f"car-{car}"
     own.mkdir(parents=True, exist_ok=True)
     values: dict[str, object] = {
@@ -84,9 +84,9 @@ def check_program(subject: Subject, cars: int, floors: int) -> None:
 
 @contextmanager
 def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], EthernetSwitch]]:
-    """Create *count* hosts, a gateway, and a switch that joins them; raise OSError if that fails.
+    """Yield *count* new hosts, and a switch that connects them and a gateway. Then close the hosts and the gateway.
 
-    The caller must have called `enter_namespace`.
+    Raise OSError if they cannot be created. The caller must have called `enter_namespace`.
     """
     with ExitStack() as stack:
         hosts = open_hosts(count)
@@ -98,9 +98,10 @@ def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], E
 
 
 def open_building(port: int, cars: int, floors: int, hosts: Sequence[Host | None], rng: random.Random) -> Building:
-    """Open an elevator server for each car, on the loopback interface of its controller's host (None: this machine).
+    """Return a building with *cars* cars at random places, and with an elevator server for each.
 
-    Raise Refused if a port cannot be opened.
+    The server of a car uses the loopback interface of its controller's host (None: of this machine). Raise Refused if a
+    port cannot be opened.
     """
 
     def server_context(car: int) -> AbstractContextManager[None]:

@@ -3,10 +3,10 @@
 - Impairments apply to IP packets between hosts. As with an iptables rule, ARP is never lost. Packets to and from the
   gateway are never impaired, and the gateway belongs to every group: only `plug` cuts a host off from it.
 - The impairments of a broadcast are independent for each receiver.
-- No frame reaches an unplugged host or a host of another group, not even ARP.
+- No frame reaches an unplugged host or a host without a common group, not even ARP.
 - The switch knows the hosts' MAC addresses, so a unicast frame reaches only its destination.
-- The counters count frames that hosts with a plugged cable send, even if the switch drops them. A frame that the kernel
-  has not split yet counts once. The traffic of the kernels themselves does not count: ARP, IGMP and ICMPv6.
+- The counters count the frames that plugged-in hosts send, even if the switch drops them. A frame that the kernel has
+  not split yet counts once. Traffic of the kernels themselves does not count: ARP, IGMP and ICMPv6.
 """
 
 import heapq
@@ -123,7 +123,7 @@ class EthernetSwitch:
         return self._delayed[0][0] if self._delayed else None
 
     def advance(self, now_ms: int) -> None:
-        """Deliver the delayed frames that are due."""
+        """Deliver the delayed frames that are due. Those for unplugged hosts are lost."""
         while self._delayed and self._delayed[0][0] <= now_ms:
             _, _, receiver, data = heapq.heappop(self._delayed)
             if receiver not in self.unplugged:
@@ -141,8 +141,8 @@ class EthernetSwitch:
 
         The default of *sender* is the next host. If the sender is *host* itself, the gateway takes its place. The
         default of *source_port* is *port*. The destination is the broadcast or multicast address that a host last used
-        with this port; 255.255.255.255 if there is none. Raise ValueError if *payload* is longer than
-        frames.PAYLOAD_MAX.
+        with this port; 255.255.255.255 if there is none. Do nothing if *host* is unplugged. Otherwise, raise ValueError
+        if *payload* is longer than frames.PAYLOAD_MAX.
         """
         if sender is None:
             sender = (host + 1) % len(self._hosts)
