@@ -1,4 +1,4 @@
-"""A small controller for a group of elevators without a leader, in one process and with the standard library only.
+"""A small controller for one car of a group, in one process and with the standard library only. No node is a leader.
 
 - Each node controls one car. Every 20 ms it reads all datagrams and the panel, decides, writes to the disk, writes to
   the panel, and broadcasts its whole state in a heartbeat. So the next heartbeat makes up for a lost one.
@@ -31,7 +31,8 @@ TIMEOUT_S = 0.7
 LISTEN_S = 0.5
 """After its start, a node listens for this long before it acts. So it learns the calls of its peers."""
 STALE_S = 0.5
-"""A snapshot of the panel is out of date if it took longer than this."""
+"""A snapshot of the panel is out of date if it took longer than this. A node that has not run `drive` for longer has
+just started or connected, or was frozen."""
 SLOT_BYTES = 8192
 DOOR_S = 3.0
 BLOCKED_S = 3.5
@@ -70,8 +71,8 @@ def unseal(data: bytes) -> bytes | None:
 class Calls:
     """The calls of the whole group: a counter for each node, button and floor. An odd counter is a call to be served.
 
-    A press makes the counter of the pressed node odd. The node that serves the call makes it even. So each odd number
-    stands for one press, and the larger of two counters is always the newer one.
+    A press makes the counter of the node with the pressed panel odd. The node that serves the call makes it even. So
+    each odd number stands for one press, and the larger of two counters is always the newer one.
     """
 
     def __init__(self, id: int, cars: int, floors: int) -> None:
@@ -269,7 +270,7 @@ class Mistakes:
     readings: list[int | None] = field(default_factory=list)
     """All readings of the floor sensor."""
     punctual_at: float = 0.0
-    """The last time at which the late output (LATE_MISTAKES) was still right to keep its old value."""
+    """The last time at which the late output (LATE_MISTAKES) was not yet due to change."""
     sent: list[int] = field(default_factory=list)
     """The node's counters at the last broadcast, even if the heartbeat contained zeros instead."""
     commands: list[Call] = field(default_factory=list)
@@ -401,8 +402,8 @@ class Node:
         """Apply the calls of *heartbeat* as two broken variants do, which replace calls instead of merging them.
 
         With "adopts-when-alone", a node without live peers copies the calls of the first peer that it hears. With
-        "two-leaders", a node copies the calls of a new leader, and only the leader merges the calls of other nodes.
-        For 0.3 s after a node returns, the others do not merge its calls.
+        "two-leaders", a node copies the calls of a new leader. After that, it merges only the leader's calls, and the
+        leader merges all calls. The calls of a node that has just returned are not merged for 0.3 s, unless it leads.
         """
         live = [peer.id for peer in self.live_peers(now)]
         if heartbeat.id not in live:
@@ -499,7 +500,7 @@ class Node:
         return any((call.floor - floor) * direction > 0 for call in self.own_calls())
 
     def heading(self, floor: int) -> int:
-        """Return the direction of the car after *floor*. It reverses only if it has no calls ahead."""
+        """Return the direction of the car after *floor*. It reverses only without a call to serve in its direction."""
         for direction in (self.car.direction, -self.car.direction):
             if self.is_ahead(direction, floor) or hall_call(direction, floor) in self.own_calls():
                 return direction
@@ -512,7 +513,7 @@ class Node:
         if self.broken == "brakes-late":
             self.mistakes.readings.append(floor)
             floor = self.mistakes.readings[-35:][0]  # The reading 0.7 s ago.
-        if now > car.driven_at + STALE_S:  # The node has just started or connected, or was frozen.
+        if now > car.driven_at + STALE_S:
             car.moved_at, car.served_at, car.close_at = now, now, now + self.door_s
         was_moving, has_changed = car.is_moving, floor != car.sensor
         if has_changed or not was_moving or is_stopped:
@@ -560,7 +561,7 @@ class Node:
             car.close_at = now + self.door_s
 
     def serve(self, floor: int) -> bool:
-        """Serve the cab call for *floor* and the hall call in the car's direction. Return whether there was one."""
+        """Serve the cab call for *floor* and the hall call in the car's direction. Return whether there was either."""
         car = self.car
         if not car.is_announced:
             car.direction = self.heading(floor)

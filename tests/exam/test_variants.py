@@ -1,4 +1,4 @@
-"""The exam itself under test: the reference controller passes it, and each broken variant fails the listed tests.
+"""Tests of the exam itself: the reference controller passes it, and each broken variant fails the listed tests.
 
 Each of these tests runs one test of the exam on one controller. It mostly waits, so several run at once: see
 `just test-exam`.

@@ -1,7 +1,7 @@
 """The broken variants of the reference controller, and the tests of `elevator exam` that each must fail.
 
-Each variant has one mistake that students make. The exam is itself tested with this table: the reference controller
-passes every test, and each variant fails at least the tests listed here. A variant may fail other tests too. A test
+Each variant has one mistake that students make. This table tests the exam itself: the reference controller passes every
+test, and each variant fails at least the tests listed here. A variant may fail other tests too. A test
 fails if any of its checks fails, at either level.
 
 A test is listed only if the mistake makes it fail in practically every run. The table was written before the variants,
@@ -32,7 +32,7 @@ VARIANTS = (
     Variant("brakes-late", "The motor stops 0.7 s after the floor sensor, past the floor.", "single door"),
     Variant("starts-with-open-door", "The motor starts 0.5 s before the door closes.", "single"),
     Variant("ignores-own-floor", "A call at the floor where the car stands does not open the door.", "door"),
-    Variant("stops-everywhere", "The car stops and opens its door at each floor that it passes.", "single"),
+    Variant("stops-everywhere", "The car stops and opens its door at each floor that it reaches.", "single"),
     Variant("reopens-when-idle", "A car without calls opens its door again and again.", "single rest"),
     Variant(
         "skips-top-floor",
@@ -84,11 +84,11 @@ VARIANTS = (
     Variant("shares-cab-lamps", "The lamp of a cab call lights on all panels.", "cab"),
     Variant(
         "needs-a-peer",
-        "A lamp lights only if another node has acknowledged the call, so a node alone lights none.",
+        "A lamp lights only if another node has acknowledged the call, so a node without peers lights none.",
         "single kill-two unplug cutoff",
     ),
     # Crashes
-    Variant("forgets-cab-calls", "A node starts without cab calls.", "restart blackout"),
+    Variant("forgets-cab-calls", "A restarted node has lost its cab calls.", "restart blackout"),
     Variant("forgets-all-calls", "Calls are kept only in memory.", "blackout"),
     Variant("accepts-claims-of-the-dead", "A car keeps its claims to hall calls even when its node is dead.", "kill"),
     Variant(

@@ -1,4 +1,4 @@
-"""Whole exams of our own node and of badly behaved controllers.
+"""Whole exams of this program's node and of controllers that behave badly.
 
 No exam may leave a process, a network interface or a namespace behind.
 """
@@ -23,7 +23,7 @@ from elevator.exam.results import Grade
 
 NODE = ["--", *PROGRAM, "--id", "{id}", "--port", "{port}", "--floors", "{floors}", "--state-dir", "{dir}"]
 EXAM_S = 400.0
-"""The timeout of an exam of one or two tests. The exam may repeat a test if the machine was too slow."""
+"""The timeout of an exam of one or two tests. The exam repeats a test if the machine was overloaded."""
 NOBODY = 65_534
 EXAM_PROCESSES, NODE_PROCESSES = 2, 3
 """An exam is two processes: itself and its keeper (controllers.py). A node is three: supervisor, worker, recorder."""
@@ -124,7 +124,7 @@ def traces(tmp_path: Path) -> Traces:
     return Traces(tmp_path)
 
 
-def test_node_of_this_program_passes_and_the_reports_agree(tmp_path: Path, traces: Traces) -> None:
+def test_node_of_this_program_passes_and_all_reports_are_written(tmp_path: Path, traces: Traces) -> None:
     page, data, kept = tmp_path / "report.html", tmp_path / "report.json", tmp_path / "kept"
     reports = ["--html", str(page), "--json", str(data), "--keep", str(kept)]
     done = run("--only", "door,rest", *reports, *NODE, traces=traces)
@@ -179,7 +179,7 @@ def test_killed_exam_leaves_nothing_behind(traces: Traces) -> None:
     traces.expect_none()
 
 
-def test_controllers_that_ignore_signals_are_stopped(traces: Traces) -> None:
+def test_controllers_that_ignore_sigterm_are_killed(traces: Traces) -> None:
     done = run("--only", "lamps", "--ready-timeout", "3", *python(SESSIONS), traces=traces)
     assert not traces.processes()
     traces.expect_none()
@@ -221,7 +221,7 @@ def test_controller_with_much_output_is_examined(traces: Traces) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_user_without_root_passes_tests_that_need_a_network(traces: Traces) -> None:
+def test_tests_that_need_a_network_run_without_root(traces: Traces) -> None:
     for directory in (traces.temporary, *traces.temporary.parents[:3]):
         directory.chmod(0o777)
     traces.environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))

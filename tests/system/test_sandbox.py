@@ -1,6 +1,6 @@
 """Hosts in real network namespaces, and the switch between them.
 
-The tests run in child processes, because a process cannot return from a namespace that it has entered as a sandbox.
+The tests run in child processes, because a process cannot leave the namespaces that `enter_namespace` creates.
 """
 
 import ctypes
@@ -240,7 +240,7 @@ def start(host: Host, source: str) -> subprocess.Popen[str]:
 
 
 @sandboxed
-def test_impairments_apply_to_programs() -> None:
+def test_impairments_apply_to_datagrams_between_hosts() -> None:
     with opened(3) as network:
         sockets, switch = network.open_sockets(), network.switch
         switch.loss = 1.0

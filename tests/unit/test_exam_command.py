@@ -163,7 +163,7 @@ def test_exam_continues_after_a_test_that_cannot_run_to_its_end(
     assert status == (2 if passing else 1)
 
 
-def test_without_namespaces_the_tests_that_need_a_network_are_skipped() -> None:
+def test_tests_that_need_a_network_are_skipped_without_namespaces() -> None:
     port = str(free_port(socket.SOCK_STREAM, 3))
     done = exam_without_namespaces("--port", port, "--only", "door,loss30,unplug", *EXITS)
     advice, consequence = done.stderr.splitlines()
@@ -176,13 +176,13 @@ def test_without_namespaces_the_tests_that_need_a_network_are_skipped() -> None:
     assert done.returncode == 1
 
 
-def test_network_tests_of_a_single_car_are_skipped() -> None:
+def test_tests_that_need_a_network_are_skipped_with_a_single_car() -> None:
     done = exam("--cars", "1", "--only", "loss30", *EXITS)
     assert done.stdout.startswith("- loss30       skipped  it needs two cars\n")
     assert done.returncode == 1, "an exam passes only if a test has passed"
 
 
-def test_summary_says_where_to_look(tmp_path: Path) -> None:
+def test_summary_names_the_page_and_the_directory_of_a_failed_test(tmp_path: Path) -> None:
     page, kept, data = tmp_path / "report.html", tmp_path / "new" / "kept", tmp_path / "report.json"
     done = exam("--only", "door", "--html", str(page), "--keep", str(kept), "--json", str(data), *EXITS)
     assert done.stderr == "" or "skipped" in done.stderr
@@ -192,7 +192,7 @@ def test_summary_says_where_to_look(tmp_path: Path) -> None:
     assert sorted(each.name for each in (kept / "door").iterdir()) == ["car-0", "controller-0.log"]
 
 
-def test_summary_points_to_the_repeated_test(tmp_path: Path) -> None:
+def test_summary_names_the_directory_of_the_repeated_test(tmp_path: Path) -> None:
     assert _where_to_look(None, tmp_path, "door") == f"{tmp_path}/door"
     (tmp_path / "door-repeated").mkdir()
     assert _where_to_look(None, tmp_path, "door") == f"{tmp_path}/door-repeated"
@@ -240,7 +240,7 @@ def test_time_left_follows_the_pace_of_finished_tests() -> None:
     assert time_left(planned_s, [3 * PRIOR_S], 10) == 2 * (PRIOR_S + 100) - 10
 
 
-def test_time_left_assumes_that_a_late_test_is_being_repeated() -> None:
+def test_time_left_assumes_a_repetition_once_a_test_exceeds_its_planned_time() -> None:
     assert time_left([30, 60], [], 40) == 20 + 60
 
 

@@ -191,7 +191,7 @@ class TestTerminal:
 
 
 class TestJson:
-    def test_reports_round_trip(self) -> None:
+    def test_reports_loaded_from_their_json_are_equal(self) -> None:
         every = tuple(
             CarEvent(n, 0, kind, value)
             for n, (kind, value) in enumerate((kind, value) for kind in EventKind for value in (True, -1, "x", None))
@@ -330,7 +330,7 @@ class TestTimeline:
         assert "random" not in drawing.pictures
         assert not draw(TIMELINE, ()).numbered
 
-    def test_failures_at_the_same_moment_share_a_label(self) -> None:
+    def test_failures_of_one_rule_at_almost_the_same_time_share_a_label(self) -> None:
         many = [evolve(MISSED, at_ms=12_300 + n) for n in range(30)]
         assert draw(TIMELINE, many).pictures.count("✗ G3") == 1
         assert draw(TIMELINE, [MISSED, evolve(MISSED, rule="D1")]).pictures.count("✗") == 2
@@ -380,7 +380,7 @@ class TestLane:
         start, end = self.AXIS.x(2000), self.AXIS.x(5000)
         assert paths(marks, mark) == [f"M{start} 0h{round(end - start, 1)}"]
 
-    def test_client_that_connects_later_was_offline_before(self) -> None:
+    def test_controller_is_drawn_as_offline_until_it_connects(self) -> None:
         _, marks = drawn(CarEvent(2000, 0, EventKind.CLIENT, True))
         assert paths(marks, "away") == [f"M{self.AXIS.x(0)} 0h{round(self.AXIS.x(2000) - self.AXIS.x(0), 1)}"]
         assert "offline" not in drawn(CarEvent(0, 0, EventKind.CLIENT, True))[0]
@@ -410,7 +410,7 @@ class TestLane:
         assert door[0][1] - door[1][1] == pytest.approx(12)  # Half a floor.
 
     @pytest.mark.parametrize("kind", [EventKind.MISBEHAVIOUR, EventKind.OUT_OF_BOUNDS])
-    def test_unsafe_moment_is_marked_with_a_ring_at_the_car(self, kind: EventKind) -> None:
+    def test_unsafe_event_is_marked_with_a_ring_at_the_height_of_the_car(self, kind: EventKind) -> None:
         _, marks = drawn(CarEvent(5000, 0, kind, True), heights=(Height(0, 0, 0.0), Height(10_000, 0, 3.0)))
         (ring,) = marks.iter("circle")
         assert float(ring.attrib["cx"]) == self.AXIS.x(5000)

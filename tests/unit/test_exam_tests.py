@@ -91,7 +91,7 @@ def test_no_car_stands_at_the_floor_of_a_press_that_it_could_serve(name: str, mo
 
 
 @pytest.mark.parametrize(("lit", "chosen"), [([], 0), ([0], 3), ([0, 3], 0)])
-def test_far_floor_has_no_call_yet_unless_cars_stand_at_all_such_floors(lit: list[int], chosen: int) -> None:
+def test_far_floor_prefers_floors_with_a_dark_button_and_no_car(lit: list[int], chosen: int) -> None:
     """At a floor with a lit lamp, a second press would test nothing. The cars stand at floors 1 and 2."""
     found: list[int] = []
 

@@ -77,7 +77,7 @@ def test_path_of_the_program_is_relative_to_the_directory_of_the_exam(tmp_path: 
     assert started.directory == str(tmp_path / "car-0")
 
 
-def test_program_that_does_not_exist_is_refused_before_the_exam(tmp_path: Path) -> None:
+def test_program_that_cannot_be_executed_is_refused_before_the_exam(tmp_path: Path) -> None:
     file = tmp_path / "1"
     file.write_text("")
     with pytest.raises(BadCommand, match="cannot start nosuchprogram: there is no such program"):
@@ -129,7 +129,7 @@ def test_log_keeps_the_beginning_and_says_that_the_rest_was_dropped(
     assert log[4000:] == DROPPED
 
 
-def test_controller_and_its_children_have_a_lower_priority_than_the_bench() -> None:
+def test_controller_and_its_children_have_a_lower_priority_than_the_rig() -> None:
     def is_started(rig: Rig) -> None:
         rig.controllers.start(0)
         rig.wait(lambda: rig.has_ended(0), 30)
@@ -152,7 +152,7 @@ def test_door_may_open_for_a_call_at_the_floor_where_the_car_starts() -> None:
 
 
 @pytest.mark.parametrize(("level", "verdict"), [(Level.MUST, Grade.FAILED), (Level.BEYOND, Grade.PASSED)])
-def test_level_of_a_test_limits_the_level_of_its_checks(level: Level, verdict: Grade) -> None:
+def test_failed_checks_do_not_fail_a_test_beyond_the_course(level: Level, verdict: Grade) -> None:
     def break_rules(rig: Rig) -> None:
         rig.building.change(
             0, evolve(rig.elevator(0), out=True), rig.building.settle()
@@ -187,7 +187,7 @@ def test_result_of_a_test_that_is_late_twice_is_marked() -> None:
     assert result.notes[-1] == f"the machine was overloaded: the exam was up to {LATE_MS + 1} ms late"
 
 
-def test_bench_is_late_if_a_test_blocks_it() -> None:
+def test_rig_is_late_if_a_test_blocks_it() -> None:
     """A blocked rig does not move cars or answer controllers."""
     late = []
 
@@ -256,12 +256,12 @@ def test_controller_that_does_not_get_ready_fails_the_test(command: list[str], f
     assert result.verdict is Grade.FAILED
 
 
-def test_program_that_vanishes_during_the_exam_is_a_bad_command() -> None:
+def test_program_that_cannot_be_executed_during_the_exam_is_a_bad_command() -> None:
     with pytest.raises(BadCommand, match="cannot start /nosuchprogram: No such file or directory"):
         run(lambda rig: rig.start(), subject("/nosuchprogram"), setting())
 
 
-def test_port_in_use_is_refused() -> None:
+def test_port_in_use_is_refused_and_the_other_ports_are_released() -> None:
     examined = subject("true")
     with socket.create_server(("127.0.0.1", examined.port + 1)), pytest.raises(Refused, match="Address already in use"):
         run(lambda rig: None, examined, setting(), cars=2)

@@ -1,4 +1,4 @@
-"""The judge of the exam reports each broken rule once, and blames no controller for what is not its fault."""
+"""The judge of the exam reports each broken rule once for each car, and blames no controller without fault."""
 
 import pytest
 
@@ -212,7 +212,7 @@ def test_lamp_change_at_another_floor_does_not_let_the_door_stay_open_longer() -
 
 @pytest.mark.rule("D1", "C6")
 def test_presses_at_its_floor_let_the_door_stay_open_longer() -> None:
-    """The controller may learn of a press a second later: the lamp, too, may take that long to light."""
+    """A controller may take a second to act on a press, as a lamp may take a second to light."""
     trace = Trace(2, 0).press(UP, 2).door(True)
     for _ in range(5):
         trace.after(2900).press(CAB, 2)
@@ -262,7 +262,7 @@ def test_door_without_a_controller_may_stay_open() -> None:
 
 
 @pytest.mark.rule("D1")
-def test_door_that_opens_for_a_moment_while_its_controller_starts_breaks_no_rule() -> None:
+def test_door_may_open_for_a_moment_while_its_controller_starts_unless_a_button_was_pressed() -> None:
     trace = Trace(1, connected=False).client(True).after(100).door(True).after(300).door(False)
     assert trace.broken() == []
     trace = Trace(1, connected=False).client(True).press(UP, 1).after(100).door(True).after(300).door(False)
@@ -302,7 +302,7 @@ def test_door_that_closes_on_an_obstruction_breaks_a_rule() -> None:
 
 
 @pytest.mark.rule("D2")
-def test_obstruction_that_begins_as_the_door_closes_breaks_no_rule() -> None:
+def test_door_may_close_on_an_obstruction_that_has_just_begun() -> None:
     trace = Trace().door(True).after(DWELL_MS).obstruct(True).after(REACTION_MS).door(False).after(2000)
     assert trace.obstruct(False).broken() == []
 
@@ -573,7 +573,7 @@ def test_call_made_before_a_failure_may_be_served_twice() -> None:
 
 
 @pytest.mark.rule("L2")
-def test_cab_lamp_for_a_call_of_another_car_breaks_a_rule_even_after_an_own_call() -> None:
+def test_cab_lamp_for_a_call_of_another_car_breaks_a_rule_even_after_a_call_of_its_own_car() -> None:
     trace = served(CAB).after(9000).press(CAB, 1, car=1).lamp(True, CAB, 1, car=1).lamp(True, CAB, 1)
     assert trace.broken() == [(PRIVATE, trace.at_ms, 0)]
 

@@ -66,26 +66,26 @@ class Network:
             cable.close()
 
     def send(self, sender: int, *frames: bytes) -> list[list[bytes]]:
-        """Let *sender* send *frames*; return what each host receives."""
+        """Let *sender* send *frames*; return what each host and the gateway receive."""
         for frame in frames:
             self.cables[sender].far.send(frame)
         return self.run()
 
     def run(self) -> list[list[bytes]]:
-        """Let the switch forward all frames; return what each host receives."""
+        """Let the switch forward all frames; return what each host and the gateway receive."""
         while ready := self.selector.select(0):
             for key, mask in ready:
                 key.data(mask)
         return [cable.received() for cable in self.cables]
 
     def after(self, ms: int) -> list[list[bytes]]:
-        """Let *ms* pass; return what each host receives."""
+        """Let *ms* pass; return what each host and the gateway receive."""
         self.now_ms += ms
         self.switch.advance(self.now_ms)
         return [cable.received() for cable in self.cables]
 
     def datagram(self, sender: int, payload: bytes = b"payload", to: int | None = None, port: int = PORT) -> bytes:
-        """Make the frame of a datagram from *sender* to host *to*; None broadcasts it."""
+        """Build the frame of a datagram from *sender* to host *to* (None: to all)."""
         source = self.cables[sender]
         mac, address = (BROADCAST_MAC, "255.255.255.255")
         if to is not None:
@@ -137,7 +137,7 @@ def test_frame_to_its_sender_or_to_an_unknown_host_is_dropped(network: Network) 
     assert network.send(0, network.datagram(0, to=0), unknown) == [[], [], [], []]
 
 
-def test_header_of_an_unfinished_checksum_is_forwarded_unchanged(network: Network) -> None:
+def test_frame_with_an_unfinished_checksum_is_forwarded_unchanged(network: Network) -> None:
     frame = b"\x01\x00\x00\x00\x00\x00\x22\x00\x06\x00" + network.datagram(0)[10:]
     assert network.send(0, frame)[2] == [frame]
 
@@ -223,7 +223,7 @@ def test_damage_changes_only_the_payload(network: Network) -> None:
     assert payloads(received[GATEWAY]) == [original]
 
 
-def test_packets_without_payload_cannot_be_damaged(network: Network) -> None:
+def test_packets_without_a_udp_payload_are_not_damaged(network: Network) -> None:
     network.switch.damage = 1.0
     tcp = bytearray(network.datagram(0))
     tcp[33] = 6
