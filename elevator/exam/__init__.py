@@ -10,10 +10,10 @@ moment. The modules tests_*.py contain the tests, catalogue.py lists them, and e
 setup.py prepares. results.py defines the results, and report.py and report_page.py show them.
 
 Decisions:
-- The rig judges only what a person in the laboratory could see: panels, cars and the network. So it can examine any
+- The exam judges only what a person in the laboratory could see: panels, cars and the network. So it can examine any
   controller, and need not know how a controller works.
-- It is fair. A check that the course does not demand is marked *beyond* and fails nothing. The rig accepts a lit lamp
-  on the panel of a dead controller, an idle car that parks, and a search for the bottom floor at startup.
+- The exam is fair. A check that the course does not demand is marked *beyond* and fails nothing. The exam accepts a lit
+  lamp on the panel of a dead controller, an idle car that parks, and a search for the bottom floor at startup.
 - Time limits are extended by TOLERANCE_MS for delays of the rig itself. If the rig is late by more than LATE_MS, the
   machine is overloaded. The exam then repeats the test once, and marks the result if the rig is late again.
 """

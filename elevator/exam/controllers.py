@@ -103,7 +103,7 @@ class Controllers:
         return _mark(self._keeper, number)
 
     def kill(self, number: int) -> None:
-        """Kill all processes of a controller. First suspend all of them, so that none can restart another."""
+        """Kill all processes of a controller. First freeze all of them, so that none can restart another."""
         self.states[number] = "killed"
         _kill_all(self._mark(number))
         if number in self.processes:
@@ -115,7 +115,7 @@ class Controllers:
         return _pids_with(self._mark(number))
 
     def freeze(self, number: int, on: bool) -> None:
-        """Suspend a running controller with SIGSTOP if *on* is true; otherwise resume a frozen one."""
+        """Freeze a running controller with SIGSTOP if *on* is true; otherwise resume a frozen one."""
         if self.states[number] == ("running" if on else "frozen"):
             self.states[number] = "frozen" if on else "running"
             _send(signal.SIGSTOP if on else signal.SIGCONT, self.pids(number))

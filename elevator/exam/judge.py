@@ -2,7 +2,7 @@
 
 The judge observes the events of all cars in order, and reports each broken rule once for each car. It judges some
 events a moment later, because a car may stop just after its door opens, for example; see `resolve_due`. A controller
-is not blamed for its car and door while it is suspended, nor for a door that was open before it connected.
+is not blamed for its car and door while it is frozen, nor for a door that was open before it connected.
 
 The rules, all of them *must* unless marked *beyond*:
 - The door is never open while the motor runs or between floors (D1).
@@ -93,12 +93,12 @@ class _Car:
     stop_ms: int = -NEVER_MS
     """When the stop button last changed."""
     is_stopped: bool = False
-    is_suspended: bool = False
+    is_frozen: bool = False
     resumed_ms: int = -NEVER_MS
 
     def obstructed_ms(self, now_ms: int) -> int:
         """Return for how long the controller has been able to see that its open door is obstructed."""
-        if self.obstructed_since_ms is None or self.door_since_ms is None or self.is_suspended:
+        if self.obstructed_since_ms is None or self.door_since_ms is None or self.is_frozen:
             return 0
         return now_ms - max(self.obstructed_since_ms, self.door_since_ms, self.resumed_ms)
 
@@ -106,7 +106,7 @@ class _Car:
     def may_stay_open(self) -> bool:
         """True while an obstruction or the stop button keeps the door open, or no running controller can close it."""
         is_held = self.obstructed_since_ms is not None or self.is_stopped
-        return is_held or self.client_since_ms is None or self.is_suspended
+        return is_held or self.client_since_ms is None or self.is_frozen
 
 
 @define
@@ -158,7 +158,7 @@ class Judge:
                 car.client_since_ms = event.at_ms if event.value else None
                 self.note_disturbance(event.at_ms)
             case EventKind.OUT_OF_BOUNDS if event.value:
-                is_resuming = car.is_suspended or event.at_ms < car.resumed_ms + REACTION_MS
+                is_resuming = car.is_frozen or event.at_ms < car.resumed_ms + REACTION_MS
                 self._suspect(event, IN_SHAFT, "the car drove past an end floor", lambda: is_resuming)
             case EventKind.BAD:
                 self._suspect(event, VALID_REQUESTS, f"{event.value}", lambda: False)
@@ -212,9 +212,9 @@ class Judge:
         """Record that a fault may keep controllers from exchanging calls at *now_ms*."""
         self._calls.disturbed_ms = now_ms
 
-    def note_suspension(self, car: int, on: bool, now_ms: int) -> None:
-        """Record that the controller of *car* is suspended or resumed at *now_ms*."""
-        self._cars[car].is_suspended = on
+    def note_freeze(self, car: int, on: bool, now_ms: int) -> None:
+        """Record that the controller of *car* is frozen or resumed at *now_ms*."""
+        self._cars[car].is_frozen = on
         if not on:
             self._cars[car].resumed_ms = now_ms
             self._keep_open(car, now_ms + MAX_OPEN_MS)
@@ -226,7 +226,7 @@ class Judge:
 
         def is_innocent() -> bool:
             stands = not car.motor and car.floor is not None
-            return stands or car.door_since_ms is None or car.is_suspended
+            return stands or car.door_since_ms is None or car.is_frozen
 
         if is_innocent():
             self._counts[DOOR_STANDS] += 1

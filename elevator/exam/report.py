@@ -105,10 +105,10 @@ def _in_brief(failed: list[Check], before: str) -> Iterator[str]:
         yield f"and {len(failed) - 1} more"
 
 
-def summary(report: ExamReport, look: Callable[[str], str] | None = None) -> str:
+def summary(report: ExamReport, place_of: Callable[[str], str] | None = None) -> str:
     """Return the verdict of the exam, and each failed check in full.
 
-    *look* takes the name of a test and returns where to find more about it, such as a directory or a place in the page.
+    *place_of* takes the name of a test and returns where to find more, such as a directory or a part of the page.
     """
     lines = [f"{outcome(report)}: {counts(report)}, in {duration(report.seconds)}."]
     for level, heading in (
@@ -122,7 +122,7 @@ def summary(report: ExamReport, look: Callable[[str], str] | None = None) -> str
             if checks:
                 lines += ["", f"{result.name}: {result.title}"]
                 lines += [text for check in checks for text in _in_full(check)]
-                lines += [] if look is None else [f"  look at   {look(result.name)}"]
+                lines += [] if place_of is None else [f"  look at   {place_of(result.name)}"]
     return "\n".join(map(printable, lines))
 
 

@@ -176,12 +176,12 @@ class Rig(ControllerGroup):
             raise Abandoned
         return self.healthy
 
-    def suspend(self, car: int, on: bool) -> None:
-        """Suspend all processes of the controller of *car* and count the car as `faulty`, or undo both."""
-        self._judge.note_suspension(car, on, self.now_ms)
+    def freeze(self, car: int, on: bool) -> None:
+        """Freeze all processes of the controller of *car* and count the car as `faulty`, or undo both."""
+        self._judge.note_freeze(car, on, self.now_ms)
         (self.faulty.add if on else self.faulty.discard)(car)
         self.controllers.freeze(car, on)
-        self.note(f"{'suspend' if on else 'resume'} controller {car}", car)
+        self.note(f"{'freeze' if on else 'resume'} controller {car}", car)
 
     def add_remark(self, text: str) -> None:
         """Add a remark for the reader of the report."""

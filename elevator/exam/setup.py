@@ -22,7 +22,7 @@ from elevator.exam.switch import EthernetSwitch
 
 
 class BadCommand(Exception):
-    """The exam or the demo cannot run with this command line. The message is one line with the reason."""
+    """The exam or the demo cannot run, usually because of its arguments. The message is one line with the reason."""
 
 
 @frozen

@@ -198,21 +198,21 @@ def motor(rig: Rig) -> None:
 
 
 def freeze(rig: Rig) -> None:
-    """Suspend the controller of a car that stands at a floor, and press a hall button there. Then resume it."""
+    """Freeze the controller of a car that stands at a floor, and press a hall button there. Then resume it."""
     rig.start()
     victim = rig.rng.randrange(rig.cars)
     if not rig.wait(lambda: not rig.elevator(victim).shaft.motor and rig.elevator(victim).sensed is not None, 20):
         return
-    rig.suspend(victim, True)
+    rig.freeze(victim, True)
     here = rig.elevator(victim).sensed or 0
     panel = (victim + 1) % rig.cars
     call = rig.press(panel, rig.hall_button(here), here)
     rig.run(0.5)
-    if not rig.is_lit(panel, call):  # The lamp lights once the others no longer wait for the suspended controller.
+    if not rig.is_lit(panel, call):  # The lamp lights once the others no longer wait for the frozen controller.
         rig.wait(lambda: rig.is_lit(panel, call), TAKE_OVER_S)
         call = rig.press(panel, call.button, call.floor)
     expect_take_over(rig, call, [victim])
-    rig.suspend(victim, False)
+    rig.freeze(victim, False)
     rig.run(5)
     expect_recovery(rig, victim)
 
@@ -245,6 +245,6 @@ TESTS = (
     ExamTest("restart", "A restarted controller serves its cab calls", restart, seconds=25),
     ExamTest("blackout", "All controllers are killed at once", blackout, seconds=25, level=Level.BEYOND),
     ExamTest("motor", "A motor loses its power while the car moves", motor, seconds=25),
-    ExamTest("freeze", "A controller is suspended", freeze, seconds=25),
+    ExamTest("freeze", "A controller is frozen (SIGSTOP)", freeze, seconds=25),
     ExamTest("server", "The elevator server is restarted", server, seconds=25),
 )

@@ -206,7 +206,7 @@ def test_rig_is_late_if_a_test_blocks_it() -> None:
     ("state", "loses", "is_disturbed"),
     [("running", False, False), ("frozen", False, True), ("running", True, True)],
 )
-def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
+def test_judge_is_notified_of_lost_packets_and_frozen_controllers(
     state: str, loses: bool, is_disturbed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: set[int] = set()

@@ -90,9 +90,9 @@ class Trace:
     def client(self, on: bool, car: int = 0) -> "Trace":
         return self.see(EventKind.CLIENT, on, car)
 
-    def suspend(self, on: bool, car: int = 0) -> "Trace":
+    def freeze(self, on: bool, car: int = 0) -> "Trace":
         self.failed += self.judge.resolve_due(self.at_ms)
-        self.judge.note_suspension(car, on, self.at_ms)
+        self.judge.note_freeze(car, on, self.at_ms)
         return self
 
     def disturb(self) -> "Trace":
@@ -270,18 +270,18 @@ def test_door_may_open_for_a_moment_while_its_controller_starts_unless_a_button_
 
 
 @pytest.mark.rule("D1")
-def test_suspended_controller_is_not_blamed() -> None:
-    trace = Trace().door(True).after(1000).suspend(True).after(60_000).suspend(False)
+def test_frozen_controller_is_not_blamed() -> None:
+    trace = Trace().door(True).after(1000).freeze(True).after(60_000).freeze(False)
     assert trace.after(MAX_OPEN_MS).door(False).broken() == []
-    trace = Trace(1).motor(1).suspend(True).after(3000).see(EventKind.OUT_OF_BOUNDS, True).sensor(None)
-    assert trace.after(5000).suspend(False).motor(0).broken() == []
-    trace = Trace(1).motor(1).door(True).suspend(True).after(3000).suspend(False)
+    trace = Trace(1).motor(1).freeze(True).after(3000).see(EventKind.OUT_OF_BOUNDS, True).sensor(None)
+    assert trace.after(5000).freeze(False).motor(0).broken() == []
+    trace = Trace(1).motor(1).door(True).freeze(True).after(3000).freeze(False)
     assert trace.motor(0).after(1000).door(False).broken() == []
 
 
 @pytest.mark.rule("D1")
 def test_resumed_controller_is_judged_again() -> None:
-    trace = Trace().suspend(True).after(3000).suspend(False).after(2000).door(True).after(500).door(False)
+    trace = Trace().freeze(True).after(3000).freeze(False).after(2000).door(True).after(500).door(False)
     assert trace.broken() == [(DOOR_STAYS, 5500, 0)]
 
 
@@ -345,9 +345,9 @@ def test_obstruction_while_the_door_is_closed_has_no_effect() -> None:
 
 @pytest.mark.rule("D2")
 def test_resumed_controller_has_a_moment_to_notice_an_obstruction() -> None:
-    trace = Trace().door(True).suspend(True).after(1000).obstruct(True).after(5000).suspend(False)
+    trace = Trace().door(True).freeze(True).after(1000).obstruct(True).after(5000).freeze(False)
     assert trace.after(10).door(False).broken() == []
-    trace = Trace().door(True).suspend(True).after(1000).obstruct(True).after(5000).suspend(False)
+    trace = Trace().door(True).freeze(True).after(1000).obstruct(True).after(5000).freeze(False)
     assert trace.after(1000).door(False).broken() == [(DOOR_BLOCKED, 7000, 0)]
 
 
