@@ -97,7 +97,7 @@ class _Car:
     resumed_ms: int = -NEVER_MS
 
     def obstructed_ms(self, now_ms: int) -> int:
-        """Return for how long the controller has been able to see that its open door is obstructed."""
+        """Return how long the controller has been able to see that its open door is obstructed; 0 if it cannot."""
         if self.obstructed_since_ms is None or self.door_since_ms is None or self.is_frozen:
             return 0
         return now_ms - max(self.obstructed_since_ms, self.door_since_ms, self.resumed_ms)

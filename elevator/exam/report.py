@@ -167,7 +167,7 @@ def _row(name: str, cells: list[str]) -> str:
 
 
 def _value_of_event(value: object, _: object) -> bool | int | str | None:
-    """Return *value* if it is of a type that an event may have; raise TypeError otherwise."""
+    """Return *value* if the value of an event may have its type; raise TypeError otherwise."""
     if value is None or type(value) in {bool, int, str}:
         return value  # type: ignore[return-value]  # mypy does not narrow by type().
     raise TypeError(f"the value of an event is a bool, int, str or None, not {value!r}")

@@ -41,7 +41,7 @@ class Drawing(NamedTuple):
     legend: tuple[str, ...]
     """The classes of the marks that occur. LEGEND explains them."""
     numbered: tuple[str, ...]
-    """The interventions for the numbers 1, 2, ... above the plot; empty if the interventions have labels."""
+    """The interventions that the numbers 1, 2, ... above the plot stand for; empty if the plot shows their texts."""
 
 
 class _Label(NamedTuple):

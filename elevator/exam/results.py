@@ -130,7 +130,7 @@ class ExamReport:
     floors: int
     seed: int
     started: str
-    """Date and time of the exam in local time, as in 2026-05-17 14:30."""
+    """When the exam began, as local date and time, such as 2026-05-17 14:30."""
     seconds: int
     """How long the exam took."""
     results: tuple[Result, ...]

@@ -49,7 +49,7 @@ def fill(text: str, values: Mapping[str, object]) -> str:
 
 
 def prepare_launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, host: Host | None) -> Launch:
-    """Create the {dir} of the controller of *car* in *directory*. Return how to start the controller on *host*."""
+    """Create the {dir} of the controller of *car* in *directory*. Return how to start it on *host* (None: here)."""
     own = directory / f"car-{car}"
     own.mkdir(parents=True, exist_ok=True)
     values: dict[str, object] = {

@@ -34,7 +34,7 @@ _FRAME_BYTES = 1 << 17
 
 @frozen
 class Captured:
-    """A frame of a UDP datagram that `host` sent at `at_ms`."""
+    """A UDP datagram, or a fragment of one, that `host` sent at `at_ms`."""
 
     host: int
     at_ms: int

@@ -79,7 +79,7 @@ def rest(rig: Rig) -> None:
 
 
 def _ticks(rig: Rig) -> int:
-    """Return the processor time of all controllers so far, in clock ticks."""
+    """Return the processor time that the running processes of all controllers have used, in clock ticks."""
     total = 0
     for pid in _pids(rig):
         try:

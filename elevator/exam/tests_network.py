@@ -211,9 +211,9 @@ def replay(rig: Rig) -> None:
 
 
 def _record(rig: Rig) -> list[Captured]:
-    """Make three calls, one after the other. When all are served, return the datagrams that the controllers sent.
+    """Make three calls, one after the other. Return the datagrams that the controllers sent until all doors are closed.
 
-    First wait until all doors are closed, because an open door would serve a replayed call before its lamp lights.
+    An open door would serve a replayed call before its lamp lights.
     """
     recorded: list[Captured] = []
 

@@ -1,4 +1,4 @@
-"""The judge of the exam reports each broken rule once for each car, and blames no controller without fault."""
+"""The judge of the exam reports each broken rule once for each car, and blames only controllers at fault."""
 
 import pytest
 
