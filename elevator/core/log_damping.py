@@ -84,6 +84,11 @@ class Condition:
             return 0
         return min(DAMPED_MS << min(excess - 1, 10), DAMPED_MAX_MS)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """True if the fault is not reported as present and no failure counts."""
+        return not self.is_failing and self._suspect_since_ms is None
+
     def _fail(self, now_ms: int) -> Report | None:
         self._calm_since_ms = None
         self._score = min(self._score + ONE_IN - 1, SCORE_MAX)

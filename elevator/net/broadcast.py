@@ -43,7 +43,7 @@ FREE, REST_MAX_MS = 10, 25
 """After each `receive`, the socket *rests* for 1 ms per datagram in RATE_MS beyond FREE, at most REST_MAX_MS. During a
 rest, the node does not wait for datagrams, because waking the process costs more than reading one. In a small group
 there is no rest. If the process is awake for another reason, half of the rest is enough. An idle node wakes for its
-panel every REST_MAX_MS. So even in a large group, it needs no other wakes for datagrams."""
+panel about every REST_MAX_MS. So even in a large group, it needs no other wakes for datagrams."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
@@ -102,14 +102,14 @@ class Broadcast:
         self._is_offline = all(failures.values())
         if self._is_offline:
             self._send_on(sealed, Route(LOOPBACK, LOOPBACK))
-        if not self._rest_ms:
-            self._fetch()  # Otherwise the node's own datagram would wake the process.
+        if not self._rest_ms:  # Read the node's own datagrams, one from each route. They would wake the process.
+            self._fetch(len(self._interfaces.routes))
         self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
         """Log the routes that begin or cease to fail. *failures* maps the name of each route to its error, or to ""."""
         begun = []
-        for name in sorted(failures.keys() | self._sending.keys()):
+        for name in sorted({name for name, error in failures.items() if error} | self._sending.keys()):
             condition = self._sending.setdefault(name, Condition(False, SEND_FAILS_MS, SEND_WORKS_MS, False))
             report = condition.feed(now_ms, bool(failures.get(name)))
             if report is not None and report.begins:
@@ -124,8 +124,10 @@ class Broadcast:
                     else "broadcasts on %s work again",
                     name,
                 )
-            if name not in failures and not condition.is_failing:
+            if condition.is_at_rest:
                 del self._sending[name]
+        if not begun:
+            return
         if NO_INTERFACE in begun:
             log.warning(
                 "no network interface is available: only nodes on this machine receive heartbeats; retrying. "
@@ -142,7 +144,7 @@ class Broadcast:
                 ", ".join(sorted({failures[name] for name in not_joined})),
             )
         if not_sent:
-            is_alone = all(self._sending[name].is_failing for name in failures)
+            is_alone = failures.keys() <= {name for name, each in self._sending.items() if each.is_failing}
             log.warning(
                 "broadcasts on %s fail (%s): %s; retrying. Check the cable, and allow UDP port %d in the firewall",
                 ", ".join(not_sent),
@@ -199,12 +201,12 @@ class Broadcast:
                 break
         return tuple(heartbeats)
 
-    def _fetch(self) -> int:
-        """Read up to CAPACITY datagrams and queue those of other nodes.
+    def _fetch(self, limit: int = CAPACITY) -> int:
+        """Read up to *limit* datagrams and queue those of other nodes.
 
         Return how many were read, including this node's own.
         """
-        for count in range(CAPACITY):
+        for count in range(limit):
             try:
                 datagram, (address, _) = self.socket.recvfrom(DATAGRAM_BYTES + 1)
             except BlockingIOError:
@@ -213,7 +215,7 @@ class Broadcast:
                 continue  # The kernel reports the error of an earlier send.
             if not datagram.startswith(self._own_head, HEAD_BYTES):
                 self._queue.put(address, datagram)
-        return CAPACITY
+        return limit
 
     def _rest(self, count: int, now_ms: int) -> None:
         """Begin a rest after reading *count* datagrams. Its length depends on the number read within about RATE_MS."""
