@@ -12,7 +12,9 @@ from elevator.core.log_damping import Condition
 from elevator.core.model import NEVER_MS
 from elevator.processes.child import TERMINATION_SIGNALS
 
-BEAT_MS = 100
+BEAT_MS, EARLY_MS = 110, 20
+"""The time between two beats. If the worker is awake for another reason, it sends a beat up to EARLY_MS early. So a
+beat hardly ever needs a wake-up of its own, because a worker is awake for a heartbeat every 50 ms."""
 SUPERVISOR_TIMEOUT_MS = 3000
 """A supervisor that answers no beat for this long is stopped or hangs. The worker kills it."""
 START_RETRY_MS = 1000
@@ -45,7 +47,7 @@ class Link:
         self._supervisor = supervisor
         self._inherited = inherited
         self._extra_arguments = extra_arguments
-        self._beat_at_ms = self._last_beat_at_ms = self._start_at_ms = 0
+        self._beat_at_ms = self._start_at_ms = 0
         self._answered_at_ms: int | None = None
         self._held: int | None = None
         self._loss, self._start_failure = Condition(), Condition()
@@ -61,17 +63,16 @@ class Link:
         return self._beat_at_ms if self._is_paired else NEVER_MS
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Send a beat if one is due, and receive if the socket is *readable*.
+        """Send a beat if one is due, and receive if the socket is *readable*. If neither is the case, do nothing.
 
         Replace a supervisor that is gone. Kill and replace one that has not answered for SUPERVISOR_TIMEOUT_MS.
         """
-        if not self._is_paired:
+        if not self._is_paired or (now_ms < self._beat_at_ms - EARLY_MS and not readable):
             return
-        if self._answered_at_ms is None or now_ms > self._last_beat_at_ms + 10 * BEAT_MS:
+        if self._answered_at_ms is None or now_ms > self._beat_at_ms + 9 * BEAT_MS:
             self._answered_at_ms = now_ms  # Just started, or stalled: no answer was due.
-        if now_ms >= self._beat_at_ms:
+        if now_ms >= self._beat_at_ms - EARLY_MS:
             self._beat_at_ms = now_ms + BEAT_MS
-            self._last_beat_at_ms = now_ms
             self.send(BEAT)
         if self.socket is not None and (readable or now_ms >= self._answered_at_ms + SUPERVISOR_TIMEOUT_MS):
             self._receive(self.socket, now_ms)

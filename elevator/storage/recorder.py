@@ -24,7 +24,16 @@ from typing import NoReturn
 from elevator.core.log_damping import Condition
 from elevator.core.messages import Record
 from elevator.processes.child import TERMINATION_SIGNALS, fork
-from elevator.storage.recorder_client import ACK_TIMEOUT_MS, FAILED, FOUND, REFUSED, WRITTEN, DiskNews, RecorderClient
+from elevator.storage.recorder_client import (
+    ACK_TIMEOUT_MS,
+    FAILED,
+    FOUND,
+    NOTHING,
+    REFUSED,
+    WRITTEN,
+    DiskNews,
+    RecorderClient,
+)
 from elevator.storage.records import complete, read_record, write_record
 from elevator.storage.store import DiskError, NoStore, Store, StoreError
 
@@ -95,6 +104,9 @@ class Recorder:
         Return what was learned about the disk.
         """
         now_ms = self._clock()
+        has_fault = self._lateness.is_failing or self._loss.is_failing  # Its end may have to be logged now.
+        if not readable and not has_fault and now_ms < self.wake_at_ms():
+            return NOTHING
         while readable and not self._is_gone and (message := receive(self._socket)) is not None:
             if message:
                 self._receive(message, now_ms)
