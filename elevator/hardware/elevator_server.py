@@ -32,9 +32,10 @@ FIRST_REPLY_TIMEOUT_MS = 5000
 """How long a connection may take to be established, and then how long its first reply may take. The server may still be
 serving another client."""
 
-IDLE_SWEEP_MS = 25
+IDLE_SWEEP_MS = 26
 """The time between two sweeps while a car rests with its door closed and no button lamp of its floor is lit. This saves
-CPU time, because waking the process costs more than a sweep. A press lasts 200 ms, so none is missed (L5)."""
+CPU time, because waking the process costs more than a sweep. A press lasts 200 ms, so none is missed (L5). The time is
+slightly more than half of that between two heartbeats (EARLY)."""
 EARLY = 5
 """If the process wakes for another reason, it sends the next sweep up to 1 / EARLY of the interval early. So every
 second sweep of an idle node needs no wake-up of its own: the node is awake for its heartbeat."""
@@ -158,7 +159,7 @@ class ElevatorServer:
                 self._connect(now_ms)
         except OSError as error:
             self._disconnect(now_ms, error.strerror or str(error))
-        if self.panel.has_answered:
+        if self.panel.has_answered and self._absence.is_failing is not False:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
