@@ -1,4 +1,7 @@
-"""The history of a simulated building: numbered events with their times. Tests compute response times from it."""
+"""The history of a simulated building: numbered events with their times.
+
+Programs read it through the control socket. The exam observes the events as they happen.
+"""
 
 from collections import deque
 from collections.abc import Callable

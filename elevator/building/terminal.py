@@ -37,7 +37,7 @@ _NEXT, _PREVIOUS = ("\t", "\x1b[C", "\x1b[B"), ("\x1b[Z", "\x1b[D", "\x1b[A")
 def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
     """Perform on *car* all functions that *keys* assigns to *key*. Ignore unknown keys and missing buttons.
 
-    A capital letter holds its button down, or releases it if it is held.
+    A capital letter without a function of its own holds the button of the lower-case letter down, or releases it.
     """
     if len(key) != 1:
         return  # An escape sequence.

@@ -100,7 +100,7 @@ def student_95(freedom: int) -> float:
 
 
 def ratio_of(logs: Sequence[float]) -> Ratio:
-    """Return the geometric mean, and its interval, of the ratios whose logarithms are *logs*: one for each seed."""
+    """Return the geometric mean of ratios, with its 95 % interval. *logs* are the logarithms of the ratios."""
     middle, count = mean(logs), len(logs)
     margin = math.nan
     if count > 1:

@@ -36,7 +36,8 @@ def main(argv: list[str]) -> int:
         "--seeds",
         type=seeds,
         metavar="A..B",
-        help="one seed, or a range of seeds; default: seeds from a random one on, 100 without --hours or --minutes",
+        help="one seed, or a range of seeds; default: 100 seeds from a random one on, or as many as the time allows "
+        "with --hours or --minutes",
     )
     parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars, 1..9; default: random")
     parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors, 2..20; default: random")
@@ -49,7 +50,11 @@ def main(argv: list[str]) -> int:
         default=os.cpu_count() or 1,
         help="number of processes; default: one per core",
     )
-    parser.add_argument("--transcript", action="store_true", help="print the transcript even if the seed passes")
+    parser.add_argument(
+        "--transcript",
+        action="store_true",
+        help="print the transcript, whether the seed passes or not; do not shrink a failing run",
+    )
     parser.add_argument(
         "--faults", type=numbers, metavar="N,N", help="replay only these faults of the seed, numbered from 0"
     )

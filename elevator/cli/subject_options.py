@@ -41,7 +41,7 @@ def add_options(parser: ArgumentParser) -> list[str]:
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="environment variable of the controllers",
+            help="environment variable to set for the controllers; may be repeated",
         ),
         add(
             "--own-dir",

@@ -39,8 +39,8 @@ from elevator.core.peers import HEARTBEAT_MS
 COALESCE_MS = 5
 """A change is sent at least this long after the last heartbeat, so that changes in quick succession share one."""
 AWAITED_MS = 1
-"""Replaces COALESCE_MS for a change of the calls. It is shorter, because lamps wait for such a change. A heartbeat has
-often just been sent, because the press also sets a car in motion."""
+"""Replaces COALESCE_MS for a change of the calls. It is shorter, because lamps wait for such a change. Often a
+heartbeat has just been sent: the press also sets a car in motion, before it is on disk."""
 REPEAT_MS = 10
 """The interval at which a change is sent again, until it has been sent REPEATS times."""
 REPEATS = 3

@@ -234,9 +234,9 @@ def receive_other(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def match_digests(node: Node) -> Node:
-    """Note the call set of each peer whose digest equals one of this node's, because the call sets are then equal.
+    """Find the peers whose digest equals one of this node's two digests: of all its calls, or of its published calls.
 
-    This node has two digests: one of all its calls, and one of its published calls.
+    Equal digests mean equal call sets. So keep that set as the peer's, and the time of the agreement.
     """
     equal = {calls.digest: calls.current for calls in (node.calls, replica.published(node.replica))}
     matched = {}

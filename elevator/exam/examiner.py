@@ -32,7 +32,8 @@ class ExamSetting:
     has_network: bool
     """True if each controller gets a machine of its own; see sandbox.py."""
     keep: Path | None = None
-    """Where to keep the controllers' directories and logs; None: delete them after each test."""
+    """Where to keep the controllers' directories and logs; None: write no logs, and delete the directories after
+    each test."""
     ready_s: float = READY_S
     """The time limit for a controller to start and bring its car to a floor."""
 

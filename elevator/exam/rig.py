@@ -78,7 +78,7 @@ class Rig(ControllerGroup):
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
-        """The longest delay of a pass so far: the time since the end of the pass before, minus the timeout."""
+        """The longest delay of a pass so far. A pass should end within its timeout after the end of the one before."""
         self._ended_ms = 0.0
         """When the last pass ended, on the monotonic clock; 0 if the time since then does not count as a delay."""
         self._checks: list[Check] = []

@@ -163,7 +163,7 @@ class Host(Namespace):
     """
 
     def __init__(self, number: int) -> None:
-        """Create host *number*, 1 to HOSTS_MAX; raise OSError if that fails."""
+        """Create host *number*: 1 to HOSTS_MAX, or _GATEWAY for the gateway. Raise OSError if that fails."""
         super().__init__()
         with ExitStack() as stack:
             stack.callback(super().close)

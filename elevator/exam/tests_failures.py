@@ -12,7 +12,7 @@ from elevator.exam.tests_single import FINGER_S, LAMP_S
 TAKE_OVER_S = 10
 """How long other cars may take to start for the hall call of a failed car."""
 KNOWN_S = 1.0
-"""How long the others may take to learn of a cab call. The course does not kill a controller sooner."""
+"""How long a controller keeps running after a press in its car, so that the others can learn of the cab call."""
 RESTARTED_S = 20
 """How long a restarted controller may take to serve a cab call, or a controller to connect to a restarted server."""
 

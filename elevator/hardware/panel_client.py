@@ -92,7 +92,7 @@ class PanelClient:
     newest: Inputs | None = field(default=None, init=False)
     """The newest snapshot, even if no longer fresh; None before the first. An equal snapshot does not replace it."""
     newest_reply: bytes = field(default=b"", init=False)
-    """The bytes that the newest snapshot was decoded from."""
+    """The newest valid reply, even if its snapshot equals the one before; empty before the first."""
     newest_asked_at_ms: int = field(default=0, init=False)
     """When the sweep for the newest snapshot was written."""
     fresh_until_ms: int = field(default=0, init=False)

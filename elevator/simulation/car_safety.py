@@ -1,7 +1,8 @@
 """Judges the safety of doors and motors, and what nodes do after a start or a stall.
 
-1. No motor runs with the door open. No door opens between floors or while the motor runs (D1). No car leaves its shaft
-   while its program and its server are unaffected by faults (C5).
+1. No motor runs with the door open. No door opens between floors or while the motor runs (D1). No motor starts from an
+   end floor out of the shaft, unless the server is slow or the program is frozen. No car leaves its shaft while its
+   program and its server are unaffected by faults (C5). No server receives an invalid request.
 2. A door stays open for the dwell time after it opened (D1), after the car has served a call, after an obstruction
    (D2), and after a reconnect or a restart (D4). It does not close while obstructed (D2). A car never serves an up call
    and a down call within one dwell time (C2, C3), unless another car has already served one of them. These rules apply

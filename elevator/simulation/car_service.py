@@ -76,7 +76,7 @@ class CarService:
         if self.trial.is_unaffected(node) and node.state is not None:
             floor, calls = node.elevator.sensed, node.state.calls.live.values()
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.id) for call in calls):
-                self.fail(f"car {node.name} opens its door without a call at that floor")
+                self.fail(f"car {node.name} opens its door at floor {floor} without a call there")
 
     def judge_passing(self, node: ObservedNode, arrival: Node) -> None:
         """Check that a car has no call to serve at the floor that it passes."""

@@ -145,7 +145,7 @@ class Plan:
     cars: int
     floors: int
     travel_ms: int
-    """The travel time between adjacent floors."""
+    """The travel time from one floor sensor to the next. Passing a sensor takes `passing_ms`."""
     calm_at_ms: int
     """All temporary faults have ended by this time, and no button is pressed later. A button may be held a little
     longer."""

@@ -67,7 +67,7 @@ class RecorderClient:
     _received_at_ms: int = field(default=0, init=False)
     """When the last message arrived."""
     _recorded: Calls | None = field(default=None, init=False)
-    """The calls in the last record that this recorder process acknowledged."""
+    """The calls in the last record that the current recorder process has written; None before the first."""
     _news: DiskNews = field(default=NOTHING, init=False)
 
     def save(self, record: Record) -> None:

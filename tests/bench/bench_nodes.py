@@ -47,7 +47,9 @@ class Figures(NamedTuple):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure groups of real nodes with passengers.")
+    parser = argparse.ArgumentParser(
+        description="Measure the processor time and the response of real nodes with simulated passengers."
+    )
     parser.add_argument("--seconds", type=float, default=20, help="seconds to measure each group; default: 20")
     seconds = parser.parse_args().seconds
     first: Figures | None = None

@@ -135,7 +135,12 @@ def main() -> int:
     parser.add_argument(
         "--only", type=int, nargs="+", choices=SIZES, default=[*SIZES], help="numbers of cars; default: all"
     )
-    parser.add_argument("--seconds", type=float, default=10, help="seconds to measure the real node; default: 10")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=10,
+        help="seconds for each measurement of the real node, idle and under load; default: 10",
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="plot processor time and bytes to FILE")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -106,7 +106,7 @@ def test_card_that_another_program_uses_fails_the_check(tmp_path: Path) -> None:
         assert "another program uses the port" in found.text
 
 
-def test_modem_manager_is_reported_unless_a_udev_rule_blocks_it(tmp_path: Path) -> None:
+def test_running_modem_manager_fails_the_check_unless_a_udev_rule_blocks_it(tmp_path: Path) -> None:
     processes, udev, port = tmp_path / "proc", tmp_path / "udev", Path("/dev/null")
     for pid, name in ((1, "systemd"), (20, "ModemManager")):
         assert not list(doctor.check_modem_manager(str(port), processes, udev)), (

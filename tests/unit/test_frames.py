@@ -85,7 +85,7 @@ def test_built_datagram_is_parsed_back(payload: bytes) -> None:
         assert first.payload is None
 
 
-def test_fragments_can_be_joined_to_the_original_datagram() -> None:
+def test_fragments_contain_the_whole_datagram() -> None:
     payload = bytes(range(256)) * 20
     made = udp_frames(MACS, ADDRESSES, (1, 2), payload, 77)
     joined = bytearray()

@@ -442,7 +442,7 @@ def test_call_is_confirmed_once_any_lamp_has_lit() -> None:
 
 
 @pytest.mark.rule("G1")
-def test_second_press_is_confirmed_after_the_first_was_served() -> None:
+def test_second_press_must_be_served_too() -> None:
     trace = Trace().press(UP, 1).lamp(True, UP, 1).visit(1).lamp(False, UP, 1).visit(0).after(500)
     trace.press(UP, 1).lamp(True, UP, 1).after(100).lamp(False, UP, 1)
     assert trace.judge.unserved([0, 1]) == ["up call at floor 1"]
