@@ -3,14 +3,15 @@
 The parts of a car have modules of their own: position.py, travel_times.py and door.py. `sense` updates the car from a
 snapshot of the panel. Then the node assigns the calls, and act.py chooses the next action.
 
-1. The door never closes while obstructed. After the obstruction clears, it stays open for another full dwell time (D2).
-   If one obstruction outlasts the dwell time by a grace period, the car goes out of service. The same happens if
-   repeated obstructions keep the door open for too long (C6). Other cars then serve all hall calls, even at this car's
-   floor.
+1. The node does not close an obstructed door. After the obstruction clears, the door stays open for another full dwell
+   time (D2). If one obstruction outlasts the dwell time by a grace period, the car goes out of service. The same
+   happens if repeated obstructions keep the door open for too long (C6). Other cars then serve all hall calls, even at
+   this car's floor.
 2. Five conditions *hold* a car: a stop button that is down, a dead sensor, a lost panel, a halt of the I/O card
-   (card_client.py), and a listening node (step.py). While a car is held, its motor is stopped and its door stays as it
-   is.
-3. When a car stops to open its door, the panel must confirm that the car is stationary at the floor. If this takes
+   (card_client.py), and a listening node (step.py). While a car is held, its motor is stopped and its door gets no new
+   command.
+3. If a car leaves its floor while its motor is stopped, its door closes, even if it is obstructed or the car is held.
+4. When a car stops to open its door, the panel must confirm that the car is stationary at the floor. If this takes
    longer than STAND_MS, the floor sensor may be wrong. The car is then out of service until the confirmation arrives.
 """
 
@@ -27,19 +28,20 @@ from elevator.core.position import Position
 from elevator.core.travel_times import TravelTimes
 
 STAND_MS = 1000
-"""How long the panel may take to confirm a stop: two replies, each of which may take up to 500 ms."""
+"""How long the panel may take to confirm that the car is stationary: two replies, which take up to 500 ms each."""
 RECHECK_MS = 10
-"""How often to check whether the sensor repeats an impossible floor reading."""
+"""After DOUBT_MS (position.py), how often to check whether the sensor repeats an impossible floor reading."""
 
 
 class Activity(Enum):
-    """What the motor does unless the car is held, and whether the car has just reached a floor."""
+    """What the motor does unless the car is held. ARRIVED also means that the car must decide whether to stop."""
 
     RESTING = auto()
     """The motor is stopped. The door may be open."""
     RUNNING = auto()
     ARRIVED = auto()
-    """The motor is running. The car has just reached a floor and has not decided yet whether to stop."""
+    """The motor is running. The car has just reached a floor, or has just ceased to be held at one, and has not decided
+    yet whether to stop."""
 
 
 @frozen(slots=False)
@@ -56,11 +58,13 @@ class Drive:
     fault: Fault = Fault.SERVER
     due_at_ms: int = 0
     """If the car is moving, the deadline for the next sensor edge, or when to repeat the motor command during a motor
-    fault. If the car is stopping, the deadline for the confirmation. If it is idle, when it may park."""
+    fault. If the panel must confirm that the car is stationary, the deadline for that. If the car is idle, when it may
+    park."""
     motor_try: int = 0
-    """A counter. It increases when the motor command must be sent again (`Outputs.motor_try`)."""
+    """A counter. It increases whenever a sensor edge is overdue, so that even an unchanged motor command is sent again
+    (`Outputs.motor_try`)."""
     is_standing: bool = False
-    """True if the panel has confirmed that the car is stationary at its floor. False while the car is held."""
+    """True if the last snapshot confirmed that the car was stationary at its floor, and the car was not held then."""
 
     @property
     def behaviour(self) -> Behaviour:
@@ -70,7 +74,7 @@ class Drive:
 
     @cached_property
     def public(self) -> Car:
-        """The state that heartbeats carry.
+        """The state that heartbeats carry and the assignment uses.
 
         A car that has just reached a floor counts as idle, because it may stop there.
         """
@@ -80,7 +84,10 @@ class Drive:
 
 
 def boot(inherited: OpenDoor | None) -> Drive:
-    """Return the state of a car at startup. *inherited* is the door that the previous incarnation left open, if any."""
+    """Return the state of a car at startup.
+
+    *inherited* is the door that the previous incarnation may have left open; None if there is none.
+    """
     return Drive() if inherited is None else Drive(door=Door(Phase.UNKNOWN, inherited=inherited))
 
 
@@ -96,7 +103,7 @@ def sense(
     """Update the car from a snapshot of the panel, and diagnose faults.
 
     *inputs* is None if the panel is lost. *listening* is true while the node listens, which holds the car.
-    *asked_at_ms* is when the node requested the snapshot; None means now.
+    *asked_at_ms* is when the node requested the snapshot; None means at *now_ms*.
     """
     if inputs is None:
         return Sensed(lose_panel(car, now_ms), NEVER_MS)
@@ -121,7 +128,7 @@ def sense(
 def diagnose(car: Drive, now_ms: int, is_stop_pressed: bool) -> tuple[Fault, int]:
     """Return the fault of *car*, and when to diagnose it again if no input changes.
 
-    *is_stop_pressed* is true while the stop button is down.
+    This does not detect motor faults. It only keeps one that `act.travel` has set.
     """
     if is_stop_pressed:
         return Fault.STOP, NEVER_MS
@@ -141,9 +148,9 @@ def diagnose(car: Drive, now_ms: int, is_stop_pressed: bool) -> tuple[Fault, int
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
     """Resume the stop that the previous incarnation began, if the car is still at that floor.
 
-    Otherwise the door counts as closed. *left* is the door that the previous incarnation left open. *report* is the
-    first report of the floor sensor that is inside the shaft. The record does not say whether a direction was
-    announced. Assume that it was, because passengers may have relied on it when they entered.
+    Otherwise the door is told to close. *left* is the door that the previous incarnation may have left open. *report*
+    is the first report of the floor sensor since startup that is not a floor outside the shaft. The record does not say
+    whether a direction was announced. Assume that it was, because passengers may have relied on it when they entered.
     """
     if report != left.floor:
         return evolve(car, door=Door())
@@ -153,7 +160,7 @@ def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Driv
 
 
 def lose_panel(car: Drive, now_ms: int) -> Drive:
-    """Update *car* after its panel is lost. The car may now be anywhere, and its door may be open."""
+    """Update *car* while its panel is lost. The car may be anywhere, and its door may be open."""
     lost = door.lose(car.door, now_ms, car.position.at_floor)
     is_at_stop = lost.phase is Phase.UNKNOWN and lost.inherited is None
     return evolve(
@@ -168,7 +175,7 @@ def lose_panel(car: Drive, now_ms: int) -> Drive:
 
 
 def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors: int) -> Drive:
-    """Update the car from the floor sensor's *report*, unless the report is rejected (position.py)."""
+    """Update the car from the floor sensor's *report*. If the report is rejected, only note that (position.py)."""
     old = car.position
     heading = None if car.activity is Activity.RESTING else car.direction
     new = position.judge(old, now_ms, asked_at_ms, report, floors, heading)
@@ -225,12 +232,15 @@ def stall(car: Drive, now_ms: int) -> Drive:
 
 
 def delay(car: Drive, now_ms: int) -> Drive:
-    """Discard the measurement of a travel time, because the step at *now_ms* is delayed (step.py)."""
+    """Discard the measurement of a travel time, because the step at *now_ms* is delayed (step.py).
+
+    A sensor edge within VAGUE_MS (travel_times.py) does not begin another.
+    """
     return evolve(car, times=travel_times.delay(car.times, now_ms))
 
 
 def edge_timeout_ms(car: Drive) -> int:
-    """Return the timeout for the next sensor edge of a moving *car*."""
+    """Return the timeout for the next sensor edge of a moving *car*; during a search, the time until it reverses."""
     return travel_times.edge_timeout_ms(car.times, car.position, car.direction)
 
 
@@ -252,7 +262,7 @@ def door_record(car: Drive) -> OpenDoor | None:
 
 
 def motor(car: Drive, floors: int) -> Motor:
-    """Return the motor command. As a last safeguard, the command never drives the car past an end floor."""
+    """Return the motor command. As a last safeguard, it is STOP if a car at an end floor would leave the shaft."""
     at_end = car.position.at_floor and car.position.floor == (0 if car.direction is Direction.DOWN else floors - 1)
     if car.activity is Activity.RESTING or car.held or at_end:
         return Motor.STOP

@@ -1,12 +1,13 @@
 """The rules of motion of one car: where it goes next, where it stops, and which calls it serves. Pure.
 
- 1. A car continues in its direction while there are calls ahead, then reverses (collective control).
+ 1. A car continues in its direction while there are calls ahead, then reverses if there are calls behind
+    (collective control).
  2. It stops for cab calls, and for hall calls in its direction. If no calls are left ahead, it also stops for a hall
     call in the other direction, and reverses there.
- 3. With its door open it announces one direction. It serves the cab call, and the hall call in that direction. It never
-    serves both hall calls at once, because passengers board only a car that goes in their direction.
- 4. When the door is about to close, there may be no calls in the announced direction, but a hall call in the other one
-    at this floor. The car then announces the other direction, and another dwell time begins.
+ 3. With its door open it serves the cab call for the floor, and the hall call in one direction, which it announces. It
+    never serves both hall calls at once, because passengers board only a car that goes in their direction.
+ 4. When the door is about to close, there may be no calls ahead, but a hall call in the other direction at this floor.
+    The car then announces that direction, and another dwell time begins.
  5. An idle car waits with its door closed.
  6. An idle car may go to another floor to wait there. A call can reverse it at the next floor.
 
