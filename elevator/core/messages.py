@@ -1,4 +1,4 @@
-"""The values that enter and leave a node: heartbeats, the inputs of a turn, and the record on the disk."""
+"""Values that enter or leave a node: heartbeats, the inputs of a turn, and the record on the disk."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ class Heartbeat:
 
     sender: Author
     sequence: int
-    """The sequence number, from 1. Receivers ignore heartbeats with a repeated or lower number."""
+    """The sequence number, from 1 in each incarnation; 0 in `Outgoing.message`. Receivers ignore repeated and lower
+    numbers of the same incarnation."""
     floors: int
     car: Car
     claims: Buttons
@@ -23,9 +24,9 @@ class Heartbeat:
     """Some entries of the sender's published call set (outgoing.py). They acknowledge presses. The published set
     contains the calls on the sender's disk. While the disk fails, it contains every call that the sender knows."""
     digest: int = 0
-    """The digest of the whole published call set."""
+    """The digest of the whole published call set (`Calls.digest`), not only of `calls`."""
     rates: Rates | None = None
-    """The traffic rates; None if this heartbeat does not carry them."""
+    """The traffic rates that the sender's car has measured; None if this heartbeat does not carry them."""
     waited: Waited = NONE_WAITED
     """The hall calls that have waited long, as far as the sender knows."""
     version: str = ""
@@ -38,19 +39,22 @@ class Tick:
 
     now_ms: int
     inputs: Inputs | None = None
-    """The newest snapshot of the panel; None if the elevator server or card does not answer."""
+    """The newest snapshot of the panel; None while the panel is lost. A snapshot that equals the last one is the same
+    object, so the core tests with `is` whether it is new."""
     heartbeats: tuple[Heartbeat, ...] = ()
-    """The heartbeats received since the last turn, in order of arrival."""
+    """The new heartbeats (admission.py). Those of one sender are in the order of their sequence numbers."""
     recorded: Calls | None = None
     """The calls on disk, if a write has just completed; else None."""
     disk_failed: bool = False
     """True if the disk has just failed: a read or write failed, a write takes too long, the record cannot be used, or
     the recorder died."""
     found: "Record | None" = None
-    """The record on disk, if the recorder has just read it after startup; else None. The previous incarnation wrote it
-    if the disk could not be read at startup. This one usually wrote it if the recorder was replaced."""
+    """The record on disk, if there is one and the recorder has just read it: late, because it could not be read at
+    startup, or again, because the recorder was replaced. Else None. An earlier incarnation wrote a record that is read
+    late. This incarnation usually wrote one that is read again."""
     asked_at_ms: int | None = None
-    """When the node requested `inputs` from the panel; None means at `now_ms`."""
+    """When the node sent the newest request that the panel has answered with `inputs`; None means at `now_ms`. It
+    increases even while the answers are equal and `inputs` remains the same object."""
 
 
 class OpenDoor(NamedTuple):

@@ -55,7 +55,7 @@ class Motor(IntEnum):
 
 
 class Behaviour(IntEnum):
-    """What a car is doing."""
+    """What a car is doing, or does next."""
 
     IDLE = 0
     MOVING = 1
@@ -177,7 +177,7 @@ class Entry:
 
 @frozen(slots=False)
 class Calls:
-    """A replica of the call set: an entry for each author. call_set.py defines the operations."""
+    """A replica of the call set, or a part of one: an entry for each author. call_set.py defines the operations."""
 
     entries: Mapping[Author, Entry] = {}
 
@@ -221,7 +221,7 @@ class Calls:
 
     @cached_property
     def digest(self) -> int:
-        """A 64-bit hash of the current entries."""
+        """A 64-bit hash of the entries in `current`."""
         return reduce(xor, (entry.digest for entry in self.current.entries.values()), 0)
 
     @cached_property
@@ -256,23 +256,23 @@ class Inputs:
 
     pressed: Buttons = Buttons()
     floor: int | None = None
-    """The floor whose sensor is active; None between floors."""
+    """The floor whose sensor is active; None between floors. A faulty sensor may report a floor outside the shaft."""
     stop: bool = False
     """True while the stop button is down."""
     obstructed: bool = False
     confirmed: Confirmed = Confirmed()
     halted: bool = False
-    """True while the client of an I/O card halts the motor, because a reply was late or malformed (card_client.py).
-    Meanwhile the core holds the car (drive.py), so that it does not diagnose a motor fault."""
+    """True while the client of an I/O card halts the motor, because another program may be using the card
+    (card_client.py). Meanwhile the core holds the car (drive.py), so that it does not diagnose a motor fault."""
 
 
 @frozen
 class Outputs:
-    """The commands for a panel."""
+    """The commands for a panel, or those already sent to it (panel_client.py)."""
 
     motor: Motor = Motor.STOP
     motor_try: int = 0
-    """A counter. It increases when the node must send an unchanged motor command again."""
+    """A counter. Whenever it changes, the motor command is sent, even if that is unchanged."""
     door: bool | None = False
     """True opens the door, False closes it, None leaves it as it is."""
     lamps: Buttons = Buttons()
@@ -294,7 +294,8 @@ class Car:
     behaviour: Behaviour = Behaviour.IDLE
     fault: Fault = Fault.POSITION
     obstructed: bool = False
-    """True while the door is obstructed. The plan then assumes that the door stays open for a full dwell time."""
+    """True while the door is obstructed. The plan then assumes that the door stays open for a full dwell time, and
+    ignores the car's claims."""
     announced: bool = True
     """False during a stop at which the car has not announced a direction yet. The car then serves the hall call in its
     direction or, if no calls lie ahead, possibly the other one instead."""
@@ -334,7 +335,7 @@ NONE_WAITED: Waited = (Buttons(),) * AGES
 
 
 class Rates(NamedTuple):
-    """The passenger arrival rates that one car has measured, by floor, in passengers per 2^20 ms.
+    """Passenger arrival rates by floor, in passengers per 2^20 ms: those that one car has measured, or sums over cars.
 
     `up` and `down` are empty until the car has counted its first passenger. `down[0]` is the sum of the fractions that
     rounding removed.
