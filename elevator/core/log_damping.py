@@ -1,4 +1,6 @@
-"""Log damping: a fault is logged when it begins and when it ends, but less often if it flaps. Pure.
+"""Log damping: a fault is logged when it begins and when it ends, but less often if it flaps.
+
+The caller passes the time and logs the reports.
 
 1. A fault begins with the first failure. If `begin_ms` is set, it begins only after at least one in ONE_IN samples has
    failed throughout that time. A CUSUM (Page 1954) detects this. A failure adds ONE_IN - 1 to a score, and a success
@@ -7,7 +9,7 @@
 3. Flap damping, as in RFC 2439 for routes: a fault that begins within FORGET_MS of its last end is a recurrence. From
    the second recurrence on, its end is logged only after DAMPED_MS without a failure. This time doubles with each
    recurrence, up to DAMPED_MAX_MS. So a flapping fault causes at most a dozen log lines in a minute, and at most two
-   once the damping has reached DAMPED_MAX_MS.
+   once the damping has reached DAMPED_MAX_MS. There is no flap damping if `is_dampable` is false.
 """
 
 from typing import NamedTuple
@@ -16,7 +18,7 @@ from attrs import define
 
 ONE_IN = 5
 SCORE_MAX = 20
-"""The limit on the score. After one more success than this in a row, earlier failures no longer count."""
+"""The limit on the score. After at most SCORE_MAX + 1 successes in a row, earlier failures no longer count."""
 FORGET_MS = 60_000
 FREE_RECURRENCES = 1
 DAMPED_MS, DAMPED_MAX_MS = 5000, 60_000
@@ -27,13 +29,17 @@ class Report(NamedTuple):
 
     begins: bool
     times: int
-    """How many times the fault has begun since its last logged beginning, including that one."""
+    """The number of runs of failures in the fault so far; 0 if there was no fault. Runs are separated by successes that
+    did not last long enough to end the fault."""
     damped_ms: int = 0
-    """How long the samples must succeed before the end is logged; 0 if the fault is not damped."""
+    """For a beginning, the condition's `damped_ms`; for an end, 0."""
 
     @property
     def note(self) -> str:
-        """A suffix for the log line: the number of interruptions, or the damping; empty if there is neither."""
+        """A suffix for the log line; empty if there is nothing to add.
+
+        For an end, it is the number of interruptions if there were several. For a beginning, it is the damping.
+        """
         if not self.begins:
             return f" (after {self.times} interruptions)" if self.times > 1 else ""
         quiet_s = self.damped_ms // 1000
@@ -55,20 +61,22 @@ class Condition:
     is_dampable: bool = True
     _score: int = 0
     _suspect_since_ms: int | None = None
-    """When the earliest failure that still counts occurred; None if no failure counts. When the score falls below zero,
-    earlier failures no longer count."""
+    """When the earliest failure that still counts occurred; None if no failure counts. When the score falls below zero
+    or the fault ends, earlier failures no longer count."""
     _calm_since_ms: int | None = None
     """When the current run of successes began; None if the last sample failed, or there has been no sample yet."""
     _forget_at_ms: int = 0
     _recurrences: int = -1
     _times: int = 0
-    """How many times the fault has begun since its last reported beginning, including that one."""
 
     def __attrs_post_init__(self) -> None:
         self._times = int(bool(self.is_failing))
 
     def feed(self, now_ms: int, failed: bool) -> Report | None:
-        """Process a sample. Return the beginning or end of the fault if it must be logged now, else None."""
+        """Process a sample. Return the beginning or end of the fault if it must be logged now, else None.
+
+        If the fault has ended since the last sample and begins again with this one, return only the beginning.
+        """
         if not failed:
             self._succeed(now_ms)
             return self._end(now_ms)
@@ -78,7 +86,10 @@ class Condition:
 
     @property
     def damped_ms(self) -> int:
-        """How long the samples must succeed before the end is logged; 0 if the fault is not damped."""
+        """How long flap damping requires the samples to succeed before the end is logged. `calm_ms` may require more.
+
+        0 if the fault is not damped or not reported as present.
+        """
         excess = self._recurrences - FREE_RECURRENCES
         if not self.is_failing or not self.is_dampable or excess <= 0:
             return 0
