@@ -5,9 +5,10 @@ random. A node with a record adds a small random step to the number in the recor
 close together. A *duplicate* is another node with the same id. Its incarnations are almost certainly far from those of
 this node, because it drew its first one at random.
 
-While a node hears from another incarnation with its id, it shows and serves only the cab calls of its own incarnations.
-At other times it shows and serves every cab call for its car. A call that seems to be a duplicate's may come from an
-earlier incarnation of this node, whose record was lost.
+While a node hears from another incarnation with its id, it hides the cab calls that a duplicate may have registered: of
+the cab calls for its car, it shows and serves only those of its own incarnations. At other times it shows and serves
+every cab call for its car. A call that seems to be a duplicate's may come from an earlier incarnation of this node,
+whose record was lost.
 """
 
 from collections.abc import Mapping
@@ -49,13 +50,13 @@ the record and covers at least 2^12 restarts. It contains a duplicate's first in
 
 @frozen
 class Node:
-    """The controller of one car."""
+    """The state of a node, which controls one car."""
 
     me: Author
     floors: int
     policy: Policy
     now_ms: int
-    """The time of the last step."""
+    """The time of the last turn; before the first, the time of the start."""
     listen_until_ms: int
     replica: Replica
     traffic: Traffic
@@ -69,9 +70,9 @@ class Node:
     quiet_until_ms: int = 0
     """No decision can change before this time unless new input arrives or a peer times out."""
     resteps: int = 0
-    """How many steps in a row have asked for an immediate next step (step.py)."""
+    """How many decisions in a row have asked for an immediate next step, modulo RESTEPS_MAX (step.py)."""
     warnings: Mapping[str, int] = {}
-    """How often each warning has occurred. The keys are the log lines."""
+    """How often each warning has occurred since the start. The keys are the log lines."""
 
     @property
     def calls(self) -> Calls:
@@ -87,9 +88,9 @@ class Node:
 
 
 def boot(id: int, floors: int, record: Record | None, random_bits: int, now_ms: int, policy: Policy) -> Node:
-    """Return a node that starts at *now_ms* from *record*. *random_bits* is a random number below 2**32.
+    """Return a node that starts at *now_ms* from *record*, or without a record if it is None.
 
-    The caller must save the node's new record before the first turn.
+    *random_bits* is a random number below 2**32. The caller must save the node's new record before the first turn.
     """
     incarnation = (
         random_bits * INCARNATIONS_APART if record is None else record.incarnation + 1 + random_bits % INCARNATION_STEP
@@ -124,8 +125,9 @@ def heartbeat(node: Node) -> Heartbeat:
 def outputs(node: Node) -> Outputs:
     """Return the commands for the panel.
 
-    The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it. While the node
-    listens, all button lamps stay as they are.
+    The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it. So does the lamp of
+    a call that `shown` excludes, until the other incarnation is certain to be a duplicate. While the node listens, all
+    button lamps stay as they are.
     """
     car, lit, other = node.drive, replica.buttons(node.lit), peers.recent_other(node.peers, node.now_ms)
     known = shown(node) if other is not None and other.is_certain else node.calls
@@ -165,7 +167,7 @@ def shown(node: Node) -> Calls:
     """Return the calls that this node shows on its panel and serves. Callers ignore the cab calls of other cars.
 
     While this node hears from another incarnation with its id, the cab calls of foreign incarnations (`is_foreign`) are
-    excluded.
+    excluded. Do not merge the result into a call set: excluded calls would count as served.
     """
     if not hears_own_id(node):
         return node.calls

@@ -12,19 +12,21 @@ entries:
    a heartbeat, they take turns.
 2. *Anti-entropy.* If the digest of a live peer differs from the node's own, one of the two lacks something. So the
    node's heartbeats also carry other entries, in turn: those that have changed since the two digests were last equal.
-   The room for them is only ROOM_BYTES divided by the number of live peers, so in a large group a heartbeat carries
-   only a few of them. But the nodes begin at different entries, so together they send the whole set within about one
-   round of heartbeats. A node that joins receives about one copy of the set, not one from each node.
+   The room for them is only ROOM_BYTES divided by the number of live peers, or one entry if that is larger. So in a
+   large group, a heartbeat carries only a few of them. But the nodes begin at different entries, so together they send
+   the whole set within about one round of heartbeats. A node that joins receives about one copy of the set, not one
+   from each node.
 3. *Refresh.* Every REFRESH-th heartbeat carries entries in turn even if all digests are equal. It also carries the
    version, and the traffic rates even if they have not changed. `elevator watch` needs this, because it sends no
-   heartbeats, so the nodes do not know its digest.
+   heartbeats, so the nodes do not know its digest. A node that joins needs the rates.
 
 *Merging.* A receiver merges the entries into its own set (call_set.py). Each entry merges independently of the others,
 so any of them may be missing (Almeida, Shoker and Baquero 2018, "Delta state replicated data types"). Loss, duplicates,
 reordering and partitions may delay a call, but never lose it.
 
 *Acknowledgements.* Lamps wait for them (replica.py), but they are not separate messages. An entry acknowledges the
-presses of its author. A digest that equals the receiver's own acknowledges the receiver's whole set (step.py).
+presses of its author. A digest that equals that of all the receiver's calls, or of its published calls, acknowledges
+this whole set (step.py).
 """
 
 from bisect import bisect_right
@@ -40,14 +42,14 @@ COALESCE_MS = 5
 """A change is sent at least this long after the last heartbeat, so that changes in quick succession share one."""
 AWAITED_MS = 1
 """Replaces COALESCE_MS for a change of the calls. It is shorter, because lamps wait for such a change. Often a
-heartbeat has just been sent: the press also sets a car in motion, before it is on disk."""
+heartbeat has just been sent, because the press has set a car in motion before it was on disk."""
 REPEAT_MS = 10
 """The interval at which a change is sent again, until it has been sent REPEATS times."""
 REPEATS = 3
 """How many heartbeats are sent early after a change. Afterwards they are due every HEARTBEAT_MS again."""
 RECENT_MS = 300
-"""How long all heartbeats carry a changed entry. At least six are sent in this time, so at 30 % packet loss, a peer
-misses all of them with a probability below 0.1 %."""
+"""How long all heartbeats carry a changed entry or changed traffic rates. At least six are sent in this time, so at
+30 % packet loss, a peer misses all of them with a probability below 0.1 %."""
 REFRESH = 16
 ENTRY_BYTES, PRESS_BYTES = 19, 5
 """The size of an entry on the network is ENTRY_BYTES, plus PRESS_BYTES for each live press (wire.py)."""
@@ -69,12 +71,12 @@ class Outgoing:
     is_awaited: bool = False
     """True if the message contains a change of the calls that has not been sent yet."""
     sequence: int = 0
-    """The sequence number of the last heartbeat sent."""
+    """The sequence number of the last heartbeat sent; 0 if none was."""
     sent_at_ms: int = 0
     changed_at_ms: Mapping[Author, int] = {}
     """When each published entry last changed."""
     cursor: Author | None = None
-    """The author of the last entry that was sent in turn and had not changed within RECENT_MS."""
+    """The author of the last entry that anti-entropy or a refresh has sent; None if there is none yet."""
     rates_at_ms: int = 0
     """When the traffic rates last changed."""
     room_bytes: int = ROOM_BYTES
@@ -100,15 +102,15 @@ def compose(old: Outgoing, message: Heartbeat, now_ms: int) -> Outgoing:
 
 
 def recent(outgoing: Outgoing, now_ms: int) -> AbstractSet[Author]:
-    """Return the authors whose entries changed within RECENT_MS."""
+    """Return the authors whose entries have changed within the last RECENT_MS."""
     return {author for author, at_ms in outgoing.changed_at_ms.items() if now_ms < at_ms + RECENT_MS}
 
 
-def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None) -> Heartbeat:
-    """Return the next heartbeat of a node with *others* live peers.
+def heartbeat(outgoing: Outgoing, now_ms: int, live_peers: int, since_ms: int | None) -> Heartbeat:
+    """Return the next heartbeat of a node with this number of *live_peers*.
 
-    *since_ms* is None if all of them have the whole published call set. Otherwise they lack only entries that have
-    changed at *since_ms* or later.
+    *since_ms* is None if all of them have published the digest of this node's published call set. Otherwise they can
+    lack only entries that have changed at *since_ms* or later.
     """
     message, sequence = outgoing.message, outgoing.sequence + 1
     assert message is not None, "a node sends only after its first step"
@@ -121,7 +123,7 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None
         message.car,
         message.claims,
         message.hears,
-        choose(outgoing, recent(outgoing, now_ms), others, -NEVER_MS if is_refresh else since_ms),
+        choose(outgoing, recent(outgoing, now_ms), live_peers, -NEVER_MS if is_refresh else since_ms),
         message.digest,
         message.rates if has_rates else None,
         message.waited,
@@ -129,12 +131,12 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None
     )
 
 
-def choose(outgoing: Outgoing, changed: AbstractSet[Author], others: int, since_ms: int | None) -> Calls:
-    """Return the entries for the next heartbeat: those of the authors *changed*, then others in turn.
+def choose(outgoing: Outgoing, changed: AbstractSet[Author], live_peers: int, since_ms: int | None) -> Calls:
+    """Return the entries for the next heartbeat: those of the authors *changed*, then others in turn, if they fit.
 
     The others are the entries that have changed at *since_ms* or later. If *since_ms* is None, there are none. The
-    nodes share the work of sending them, so each fills only 1 / *others* of the room with them. *others* is the number
-    of live peers.
+    nodes share the work of sending them, so each fills only 1 / *live_peers* of the room with them, or sends one entry
+    if that is larger.
     """
     assert outgoing.message is not None
     if not changed and since_ms is None:
@@ -145,16 +147,16 @@ def choose(outgoing: Outgoing, changed: AbstractSet[Author], others: int, since_
         others_changed = (author for author, at_ms in outgoing.changed_at_ms.items() if at_ms >= since_ms)
         authors = sorted(author for author in others_changed if author not in changed)
         first = bisect_right(authors, outgoing.cursor or outgoing.message.sender)
-        share_bytes, room_bytes = room_bytes // max(others, 1), room_bytes - sum(map(entry_bytes, chosen))
+        share_bytes, room_bytes = room_bytes // max(live_peers, 1), room_bytes - sum(map(entry_bytes, chosen))
         chosen += in_turn([entries[author] for author in authors], first, room_bytes, share_bytes)
     return Calls({entry.author: entry for entry in chosen})
 
 
 def in_turn(entries: Sequence[Entry], first: int, room_bytes: int, share_bytes: int) -> list[Entry]:
-    """Return the *entries* that fit, in order from index *first*. After the last entry, continue with the first one.
+    """Return *entries* in turn, starting at index *first* (modulo their number), until one does not fit.
 
-    The total size of the result is at most *room_bytes*. If it contains more than one entry, it is also at most
-    *share_bytes*.
+    After the last entry, continue with the first one. The total size of the result is at most *room_bytes*. If the
+    result contains more than one entry, its size is also at most *share_bytes*.
     """
     chosen: list[Entry] = []
     used_bytes = 0
@@ -172,7 +174,7 @@ def entry_bytes(entry: Entry) -> int:
 
 
 def sent(old: Outgoing, heartbeat: Heartbeat, now_ms: int) -> Outgoing:
-    """Schedule the next heartbeat, because *heartbeat* was sent, and note the last entry that it carried in turn."""
+    """Schedule the next heartbeat, because *heartbeat* was sent at *now_ms*, and update the cursor."""
     others = [author for author in heartbeat.calls.entries if now_ms >= old.changed_at_ms[author] + RECENT_MS]
     return evolve(
         old,
