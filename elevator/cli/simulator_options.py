@@ -1,15 +1,17 @@
 """The settings of `elevator sim`: command-line arguments and the course simulator's file `simulator.con`.
 
 Rules:
-- Arguments override the file, and the file overrides the defaults. Arguments and file use the same option names; case
-  is ignored.
-- The file consists of words such as `--name value`. Line breaks have no meaning. `//` starts a comment. The first line
-  may be a title.
+- Arguments override the file, and the file overrides the defaults. Arguments and file use the same option names, in
+  upper or lower case. Only `--help` does not work in the file.
+- The file consists of options such as `--name value` or `--name=value`, any number on a line. `//` starts a comment,
+  which ends with the line. If the first line with text contains no word that starts with a dash, it is a title.
 - The file is searched for in the working directory, then in the directory of the program.
 - The course's simulator ignores most mistakes, and existing files rely on this. So the program ignores unknown words,
-  bad values in the file and durations of 0, and allows a key with several functions. It prints at most
-  three lines: what it ignored on the command line, what it ignored in the file, and which keys have several functions.
-- A bad value on the command line ends the program, as in the course's simulator.
+  bad values in the file, an unreadable file and durations of 0, and allows a key with several functions. It prints at
+  most three lines: what it ignored on the command line, what it ignored in the file, and which keys have several
+  functions.
+- A bad value on the command line ends the program, as in the course's simulator. So do values that contradict each
+  other, even if they are in the file.
 """
 
 import argparse
@@ -35,7 +37,7 @@ STARTED = "ELEVATOR_FILE"
 """The environment variable with the path of the binary that the user started. build/bootstrap.c sets it, because that
 binary unpacks the program and runs the copy."""
 DURATIONS = ("travel_ms", "passing_ms", "press_ms")
-"""The attributes of the parsed arguments that hold durations. If the user sets a duration to 0, that is ignored."""
+"""The attributes of the parsed arguments that hold durations. A duration of 0 is ignored, on the command line too."""
 KEY_OPTIONS = {
     "up": ("ordersUp", "hall up buttons, from floor 0"),
     "down": ("ordersDown", "hall down buttons, from floor 1"),
@@ -47,9 +49,10 @@ KEY_OPTIONS = {
     "motor_down": ("moveDown", "motor down"),
     "inbounds": ("moveInbounds", "move the car back into the shaft"),
 }
-"""For each field of `Keys`, in the same order: the option's name in the course's simulator, and its help text."""
+"""For each field of `Keys`, in the same order: its option, as in the course's simulator but without `--key_`, and the
+help text without the default."""
 NAMED_MAX, NAME_MAX = 8, 80
-"""A line lists at most NAMED_MAX ignored settings, with at most NAME_MAX characters of each."""
+"""A line about ignored settings lists at most NAMED_MAX of them, and at most NAME_MAX characters for each."""
 
 
 class FileReader(Arguments):
@@ -87,7 +90,7 @@ def truth(text: str) -> bool:
 def options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Return the settings from *argv* and the file, and at most three lines about mistakes in them.
 
-    If a value in *argv* is bad, print one line and exit with status 2.
+    If *argv* contains a bad value, or values contradict each other, print one line and exit with status 2.
     """
     parser, known = _parser(Arguments)
     given, lines = _from_file()
@@ -118,8 +121,9 @@ Known = Mapping[str, tuple[str, argparse.Action]]
 def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
     parser = kind(
         prog="elevator sim",
-        description="Simulate elevators that speak the elevator server's protocol. Replaces the course's simulator. "
-        f"The file {FILE} may contain the same options. Unknown options are ignored with a message.",
+        description="Simulate elevators that speak the elevator server's protocol, like the course's simulator. "
+        f"Options are also read from the file {FILE} in the working directory or else in the program's directory. "
+        "Unknown options are ignored with a message.",
         allow_abbrev=False,
         add_help=False,
     )
@@ -136,19 +140,20 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             "--port",
             type=integer(0, 65535),
             default=15657,
-            help="port of the first elevator (0: any free port); default: 15657",
+            help="port of the first elevator (0: any free port for each elevator); default: 15657",
         ),
         add(
             "--cars",
             type=integer(1, MAX_CARS),
             default=1,
-            help="number of elevators, on consecutive ports; default: 1",
+            help="number of elevators, on consecutive ports unless --port is 0; default: 1",
         ),
         add("--numfloors", "--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors; default: 4"),
         add(
             "--headless",
             action="store_true",
-            help="draw no picture in the terminal; print a line for each unsafe command or bad request",
+            help="draw no picture in the terminal; print unsafe commands, bad requests and requests to reload, at most "
+            "one of each kind per second and elevator; default if there is no terminal",
         ),
         add(
             "--web",
@@ -163,21 +168,28 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             nargs="?",
             const="",
             metavar="PREFIX",
-            help="also simulate an I/O card for each elevator; create links PREFIX0, PREFIX1, ... to the serial ports",
+            help=f"also simulate an I/O card for each elevator, which must have {FLOORS} floors; with PREFIX, create "
+            "links PREFIX0, PREFIX1, ... to the serial ports",
         ),
         add("--rate", type=integer(0, 6000), default=0, help="simulated passengers per minute; default: 0"),
-        add("--control", type=integer(0, 65535), default=0, help="port of the control socket; default: any free port"),
+        add(
+            "--control",
+            type=integer(0, 65535),
+            default=0,
+            help="port of the control socket, through which tests press buttons and inject faults; "
+            "default: any free port",
+        ),
         add("--host", default="127.0.0.1", help="address on which the elevators listen; default: 127.0.0.1"),
         add("--seed", type=integer(0, 2**63), help="seed for start positions and passengers; default: random"),
         add(
             "--at",
             type=integer(0, MAX_FLOORS - 1),
             metavar="FLOOR",
-            help="floor where cars start; default: random positions",
+            help="floor where all cars start; default: random positions",
         ),
         duration("travelTimeBetweenFloors_ms", "travel_ms", 2000, "travel time between two floor sensors"),
         duration("travelTimePassingFloor_ms", "passing_ms", 500, "travel time within the range of a floor sensor"),
-        duration("btnDepressedTime_ms", "press_ms", 200, "duration of a button press"),
+        duration("btnDepressedTime_ms", "press_ms", 200, "how long a pressed button stays down"),
         add(
             "--stopMotorOnDisconnect",
             type=truth,
@@ -199,7 +211,10 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
 
 
 def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
-    """Split *words* into known and ignored settings with their values. Known names get the parser's spelling."""
+    """Split *words* into settings to parse, in the parser's spelling, and settings to ignore.
+
+    Unknown settings and durations of 0 are ignored. Each setting includes its value.
+    """
     settings: list[str] = []
     ignored: list[str] = []
     rest, after_ignored = deque(words), False
@@ -227,7 +242,10 @@ def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
 
 
 def _from_file() -> tuple[argparse.Namespace, list[str]]:
-    """Return the file's settings, and a line about bad or ignored settings if there are any."""
+    """Return the settings in the file, and a list of at most one line, which names the settings that were ignored.
+
+    If the file does not exist, both are empty.
+    """
     given = argparse.Namespace()
     file = Path(FILE)
     try:
@@ -266,7 +284,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _line(where: str, ignored: Sequence[str]) -> list[str]:
-    """Return a line with the prefix *where* and the *ignored* settings; return no line if none is ignored."""
+    """Return a list of one line: the prefix *where* and the *ignored* settings. Without any, return an empty list."""
     if not ignored:
         return []
     cut = [each if len(each) <= NAME_MAX else f"{each[: NAME_MAX - 3]}..." for each in ignored[:NAMED_MAX]]

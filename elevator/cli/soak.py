@@ -1,4 +1,4 @@
-"""`elevator soak`: runs simulated groups with fault injection for many seeds, and shrinks the first run that fails."""
+"""`elevator soak`: tests simulated groups with fault injection, or replays a seed. Shrinks the first failing run."""
 
 import argparse
 import os
@@ -30,25 +30,33 @@ def numbers(text: str) -> list[int]:
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator soak`; return the exit status, which is 1 if a seed failed or a process died."""
+    """Run `elevator soak`; return the exit status: 1 if a seed failed or its process died, else 0."""
     parser = Arguments(prog="elevator soak", description="Test simulated groups in virtual time with fault injection.")
     parser.add_argument(
         "--seeds",
         type=seeds,
         metavar="A..B",
-        help="one seed, or a range of seeds; default: 100 seeds from a random one on, or as many as the time allows "
-        "with --hours or --minutes",
+        help="one seed, or a range of seeds; default: 100 seeds, beginning with a random one; with --hours or "
+        "--minutes, as many as there is time for",
     )
-    parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars, 1..9; default: random")
-    parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors, 2..20; default: random")
-    parser.add_argument("--hours", type=float, help="stop after this many simulated hours")
-    parser.add_argument("--minutes", type=float, help="stop after this many minutes of real time")
+    parser.add_argument(
+        "--cars", type=integer(1, 9), metavar="N", help="number of cars, 1..9; default: set by the seed"
+    )
+    parser.add_argument(
+        "--floors", type=integer(2, 20), metavar="M", help="number of floors, 2..20; default: set by the seed"
+    )
+    parser.add_argument("--hours", type=float, help="stop once the runs have simulated this many hours in total")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="stop after this many minutes of real time, plus the time to shrink a failing run",
+    )
     parser.add_argument(
         "--jobs",
         type=integer(1, 1000),
         metavar="N",
         default=os.cpu_count() or 1,
-        help="number of processes; default: one per core",
+        help="number of seeds to run at the same time, each in its own process; default: one per core",
     )
     parser.add_argument(
         "--transcript",
@@ -73,7 +81,7 @@ def main(argv: list[str]) -> int:
             ("presses", arguments.presses, whole.presses),
         ):
             if max(chosen or (), default=-1) >= len(drawn):
-                parser.error(f"argument --{name}: the seed has only {len(drawn)} {name}, numbered from 0")
+                parser.error(f"argument --{name}: seed {whole.seed} has only {len(drawn)} {name}, numbered from 0")
         return replay(arguments, whole)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
         parser.error("--transcript, --faults, --presses and --no-traffic need --seeds with a single seed")
@@ -81,9 +89,10 @@ def main(argv: list[str]) -> int:
 
 
 def replay(arguments: argparse.Namespace, whole: Plan) -> int:
-    """Run the plan *whole*, or only the chosen faults and presses. Print the result; return 1 if the run fails, else 0.
+    """Run the plan *whole*, or the part of it that *arguments* choose. Return 1 if the run fails, else 0.
 
-    If the whole plan fails, also shrink it and print the result (see `explain`), unless --transcript is given.
+    Print the result, and the transcript if the run fails or --transcript is given. If the whole plan fails without
+    --transcript, also shrink it (`explain`).
     """
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
@@ -142,7 +151,7 @@ def progress(done: int, hours: float, faults: int, took_s: float) -> str:
 
 
 def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
-    """Shrink a failing run. Print the remaining faults and presses, the end of the transcript and a replay command."""
+    """Shrink a failing run. Print the faults and presses left, the end of the new transcript, and a replay command."""
     whole = plan(failure.seed, arguments.cars, arguments.floors)
     small = shrink(whole)
     _, transcript = run_plan(small)

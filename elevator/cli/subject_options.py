@@ -20,12 +20,20 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def add_options(parser: ArgumentParser) -> list[str]:
-    """Add the options that `subject` reads; return their names in the parsed arguments."""
+    """Add the options that `subject` reads, except --cars; return their names in the parsed arguments."""
     add = parser.add_argument_group("options for the controllers of COMMAND").add_argument
     options = [
-        add("--first-id", type=integer(0, 10_000), default=0, help="{id} of the first controller; default: 0"),
         add(
-            "--port", type=integer(1, 65_000), default=15657, help="{port} of the first elevator server; default: 15657"
+            "--first-id",
+            type=integer(0, 10_000),
+            default=0,
+            help="{id} of the first controller; the others follow; default: 0",
+        ),
+        add(
+            "--port",
+            type=integer(1, 65_000),
+            default=15657,
+            help="{port} of the first elevator server; the others follow; default: 15657",
         ),
         add(
             "--per-car",
@@ -33,7 +41,7 @@ def add_options(parser: ArgumentParser) -> list[str]:
             action="append",
             default=[],
             metavar="NAME=A,B,C",
-            help="values of the placeholder {NAME}, one for each car",
+            help="values of the placeholder {NAME}, one for each car; may be repeated for other names",
         ),
         add(
             "--env",
@@ -41,7 +49,7 @@ def add_options(parser: ArgumentParser) -> list[str]:
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="environment variable to set for the controllers; may be repeated",
+            help="environment variable to set for each controller; may be repeated",
         ),
         add(
             "--own-dir",
@@ -53,7 +61,7 @@ def add_options(parser: ArgumentParser) -> list[str]:
             type=seconds,
             default=0.0,
             metavar="SECONDS",
-            help="time between the starts of two controllers; default: 0",
+            help="time from the start of each controller to that of the next; default: 0",
         ),
     ]
     return [option.dest for option in options]
