@@ -1,8 +1,8 @@
 """`elevator watch`: shows the nodes of a group in the terminal or as lines of JSON, and with `--web` also on a page.
 
 It listens on the group's port and sends the nodes nothing. It can share the port with nodes on the same machine. It
-uses their failure detector (core/peers.py) to estimate packet loss and to notice timeouts. watch_view.py computes what
-to show from the received heartbeats and the time.
+uses the failure detector of the nodes (core/peers.py) to estimate packet loss and to notice timeouts. watch_view.py
+computes what to show from the received heartbeats and the time.
 """
 
 import json
@@ -35,7 +35,7 @@ from elevator.ui.screen import guarded
 from elevator.ui.web import Web
 
 TERMINAL_MS, JSON_MS, PAGE_MS = 200, 1000, 50
-"""Time between updates of the terminal, of the JSON output and of the page."""
+"""Time between updates of the terminal, the JSON output and the page. A wait for datagrams also ends after PAGE_MS."""
 FIRST_LINE_MS = 4 * HEARTBEAT_MS
 """How long to receive before the first line of JSON: a few heartbeats, so that the line normally lists all nodes."""
 BATCH = 256
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         prog="elevator watch", description="Show the nodes of a group. Send nothing to them.", allow_abbrev=False
     )
     parser.add_argument(
-        "--group", default="lab", help=f"name of the group, up to {GROUP_LENGTH_MAX} characters; default: lab"
+        "--group", default="lab", help=f"name of the group, up to {GROUP_LENGTH_MAX} bytes; default: lab"
     )
     parser.add_argument(
         "--net-port",
@@ -57,7 +57,11 @@ def main(argv: list[str]) -> int:
         metavar="PORT",
         help="UDP port of the group; default: 20145",
     )
-    parser.add_argument("--broadcast", metavar="ADDRESS", help="the nodes' --broadcast, if it is a multicast group")
+    parser.add_argument(
+        "--broadcast",
+        metavar="ADDRESS",
+        help="the --broadcast of the nodes; needed only if it is a multicast group",
+    )
     parser.add_argument(
         "--key-file", metavar="FILE", help="file with the group's key, if the group has one; elevator keygen creates it"
     )
@@ -139,12 +143,12 @@ class Viewer:
         self._selector.close()
 
     def open_page(self, host: str, port: int) -> str:
-        """Serve a web page that shows the group; return its URL. Raise Refused if *port* cannot be opened."""
+        """Serve a web page that shows the group; return its URL. Raise Refused if listening there fails."""
         self._web = Web(listen(host, port), self._watch, lambda _: b'{"error":"this page is read-only"}', host)
         return self._web.address
 
     def run(self, is_ended: Callable[[], bool], interval_ms: int, show: Callable[[], None], first_ms: int = 0) -> None:
-        """Receive heartbeats and update the page until *is_ended* returns true.
+        """Receive heartbeats and update the page, if it is served, until *is_ended* returns true.
 
         Call *show* after *first_ms*, then every *interval_ms*.
         """
@@ -167,7 +171,7 @@ class Viewer:
                 show()
 
     def print_json(self) -> None:
-        """Print the state of all nodes as one line of JSON."""
+        """Print one line of JSON: the state of each node, and how many datagrams were dropped."""
         line = {
             "time": round(time.time(), 3),
             "group": self._config.group,
@@ -203,5 +207,4 @@ class Viewer:
 
 
 def clock_ms() -> int:
-    """Return the monotonic time in milliseconds."""
     return time.monotonic_ns() // 1_000_000

@@ -14,9 +14,9 @@ from elevator.core.model import Behaviour, Calls, Direction, Fault, bits
 from elevator.core.peers import Peer
 
 RATE_MS = 2000
-"""The rate of heartbeats is measured over this time."""
+"""The rate of a node's heartbeats is measured over the last RATE_MS."""
 DUPLICATE_MS = 5000
-"""A duplicate id is shown until the second node with this id has been silent for this long."""
+"""A duplicate id is shown for this long after the last heartbeat that revealed it."""
 FORGET_MS = 600_000
 """A node that has been silent for this long is no longer shown."""
 HEAD_LINES = 3
@@ -30,7 +30,7 @@ class NodeStatus:
     recent_ms: tuple[int, ...]
     """Arrival times of the node's newest heartbeat and of those in the RATE_MS before it."""
     duplicate_at_ms: int | None = None
-    """When a second node with this id was last heard from; None if there was none."""
+    """When a heartbeat last revealed that two nodes have this id; None if never."""
 
 
 @frozen
@@ -38,9 +38,10 @@ class Group:
     nodes: Mapping[int, NodeStatus] = {}
     """The status of each node, by id."""
     refused: Mapping[str, int] = {}
-    """How many datagrams were dropped, for each reason."""
+    """How many datagrams were dropped so far, for each reason (`Admission.refused`)."""
     calls: Calls = Calls()
-    """The merged calls of all heartbeats. A node whose heartbeat has the digest of these calls has exactly these."""
+    """The calls in all heartbeats so far, merged. If a heartbeat has the digest of these calls, its node has published
+    exactly these."""
 
 
 def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Group:
@@ -128,7 +129,7 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
             line.append_text(text).append("  ")
         lines.append(line)
     if not nodes:
-        lines.append(Text("no heartbeats received yet", "dim"))
+        lines.append(Text("waiting for heartbeats", "dim"))
     for line in lines:
         line.truncate(max(1, width - 1))
     return Text("\n", end="", no_wrap=True, overflow="crop").join(lines[: max(1, height - 1)])
@@ -165,7 +166,10 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
 
 
 def scene(group: Group, now_ms: int) -> dict[str, object]:
-    """Return the group as a scene for the web page. What the heartbeats do not tell is constant or derived."""
+    """Return the group as a scene for the web page. What the heartbeats do not tell is constant or derived.
+
+    For example, the lamp of every published call counts as lit.
+    """
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     floors = max([node.peer.heartbeat.floors for node in nodes], default=2)
     names = [node.peer.heartbeat.sender.id for node in nodes]

@@ -123,7 +123,7 @@ def test_terminal_view_shows_each_node_and_each_problem() -> None:
     assert "▲1" in picture
     assert "■3" in picture
     assert " 2 ●  2▲ motor" in picture
-    assert "no heartbeats received yet" in draw(Group(), "lab", 0, 80, 24).plain
+    assert "waiting for heartbeats" in draw(Group(), "lab", 0, 80, 24).plain
 
 
 def test_terminal_view_uses_the_singular_for_one_node_and_one_datagram() -> None:
