@@ -1,24 +1,25 @@
 """The controller of one car, and the protocol of the group.
 
-The core consists of frozen values and pure functions, without a clock or I/O. `Node` (node.py) is the state of a node.
-A *turn* (turn.py) takes the newest inputs: the time, the panel, heartbeats, and results from the disk. `step` (step.py)
-computes the next `Node` from them. Then the turn writes the outputs to the panel and saves the record. If a heartbeat
-is due, the turn sends it.
+The core consists of immutable values and pure functions, without a clock or I/O. `Node` (node.py) is the state of a
+node. A *turn* (turn.py) takes the newest inputs: the time, the panel, heartbeats, and results from the disk. From the
+old `Node` and these inputs, `step` (step.py) computes the next one. Then the turn passes the outputs to the panel and
+the record to the disk. If a heartbeat is due, the turn sends it.
 
 The *panel* of a car is what its elevator server or I/O card gives access to: buttons, lamps, floor sensor, door and
 motor. The panel *confirms* a command when it answers a later request. The panel is *lost* while the server or card does
 not answer.
 
-Read model.py and messages.py first, because they define the vocabulary. Then read step.py. A node consists of
+Read model.py and messages.py first, because they define the vocabulary. Then read step.py. The main parts of a node:
 
     replica       the call set (call_set.py), the part of it that is on disk, and the lit lamps
     peers         the failure detector: which other nodes are alive
-    assignment    which car answers which hall call, and where idle cars wait
+    assignment    which hall calls the car answers, and where it waits when it is idle
     drive         the car: its position, travel times and door. act.py chooses its next action by the rules in motion.py
     traffic       how many passengers arrive at each hall button
     outgoing      the next heartbeat, and when it is due; its introduction explains the protocol
 
-log_damping is not part of the node. The packages that do I/O use it to decide when to log a recurring fault.
+log_damping is not part of the node, and its `Condition` is mutable. The packages that do I/O use it to decide when to
+log a recurring fault.
 
 Of the rest of the project, the core imports only the extension `_assign` and the program's version. The simulated
 world runs the same code as the nodes, so `just soak` tests a change within a minute. If you change the meaning of dots
@@ -29,10 +30,10 @@ Decisions:
   group of 64 cars. Now heartbeats carry changes and a digest. Nodes do not request missing entries. A request could get
   lost, or every node could answer it. The entries that nodes send in turn arrive just as fast.
 - A car with an open door immediately serves the calls in its direction at its floor, so the plan excludes these calls.
-  Before that, a penalty discouraged the plan from assigning such a call to another car. That was not enough: if the car
+  Earlier, a penalty discouraged the plan from assigning such a call to another car. That was not enough: if the car
   with the open door still had a long trip ahead, the plan preferred another car at the floor, and both opened their
   doors. The reference assigner (`--assigner reference`) has no such penalty at all.
-- A step computes the assignment once. It used to compute it up to four times, until the car's state no longer changed.
+- A step computes the assignment at most once. It used to do so up to four times, until the car's state was stable.
   Now another step follows immediately if a step serves a call or changes the published state of the car, its claims or
   the published long waits.
 - A call counts more with age, so that few people wait very long. At first each node measured the ages itself. But

@@ -8,7 +8,7 @@
    fault (C8).
 4. A car with an open door serves calls at its floor immediately: the cab call, and the hall call in its direction. If
    it has announced no direction and has no calls ahead, it may serve the other hall call instead. Each call served
-   extends the stop. From DOOR_EXTENSION_MS after the door opened, no further calls are served (C6).
+   extends the stop. From DOOR_EXTENSION_MS after the door opened, the stop serves no further calls (C6).
 """
 
 from typing import NamedTuple, assert_never
@@ -88,7 +88,8 @@ def act_at_ms(car: Drive, now_ms: int) -> int:
 def travel(car: Drive, now_ms: int) -> Drive:
     """React if the next sensor edge is overdue.
 
-    A car that searches for a floor reverses. Any other car gets a motor fault, and its motor command is repeated.
+    A car that searches for a floor reverses, and then searches for longer. Any other car gets a motor fault, and its
+    motor command is repeated.
     """
     if now_ms < car.due_at_ms:
         return car
@@ -115,9 +116,9 @@ def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
 
 
 def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls at the open door. After the dwell time, end the stop or begin another dwell time.
+    """Serve the calls at the open door. Return the car and the calls served.
 
-    Return the car and the calls served.
+    When the dwell time is over and the door is not obstructed, end the stop, or begin another one with the door open.
     """
     car, served = serve(car, now_ms, tasks)
     if car.door.obstructed or now_ms < car.door.close_at_ms:

@@ -5,15 +5,16 @@
    minimises the waiting time of passengers. It adds a penalty if a call is taken from a car that claims the call or
    stands idle at the call's floor. A call counts more the longer it has waited. Nodes learn of a call at different
    times, so each node publishes which calls have waited long. The plan uses the highest age that any car in service has
-   published.
+   published. With `Assigner.REFERENCE`, the reference assigner replaces the plan. It uses neither claims nor ages.
 2. *Claims.* Each car publishes the calls assigned to it as its claims. Other cars leave these calls to it. A stationary
    car may still claim the calls at its floor. If two cars claim the same call, the car with the lower id keeps it. So
-   only one car claims each call, except briefly after packet loss.
+   normally only one car claims each call. Exceptions are starved calls, and moments after a change or packet loss.
 3. *Starvation.* A call starves if no car claims it for UNCLAIMED_MS. It also starves if it has waited longer than any
    call waits in a working group (A2). Every car in service then claims it. A claim by the node's own car counts only
    from the next step on, because the car may drop it at once.
 4. *Open doors.* A car with an open door serves the hall call at its floor in its direction. If it has announced no
-   direction and has no calls ahead, it may serve the other hall call instead. The plan excludes these calls.
+   direction and has no calls ahead, it may serve the other hall call instead. The plan excludes these calls, and the
+   car claims them.
 
 The results of native functions are cached, because most turns do not change the arguments.
 """
@@ -52,8 +53,9 @@ So in a large group, an immediate update for each call would keep all nodes busy
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 INTERVAL_MS, INTERVAL_SIZE = 10, 400
-"""The minimum time between two computations of the assignment is INTERVAL_MS * (cars * floors // INTERVAL_SIZE). It is
-0 in a small group. It is 100 ms with 64 cars and 64 floors, because such an assignment takes long to compute."""
+"""The minimum time between two computations of the assignment is INTERVAL_MS * (cars * floors // INTERVAL_SIZE), where
+only cars in service count. It is 0 in a small group. It is 100 ms with 64 cars and 64 floors, because such an
+assignment takes long to compute."""
 
 Row = tuple[int, int, int, int]
 CallMasks = tuple[tuple[int, int], ...]
@@ -75,13 +77,14 @@ class Wait(NamedTuple):
     """How long a hall call has waited, as far as this node knows."""
 
     since_ms: int
-    """The later of two times: when the node learned of the call, and when a car last returned to service after a time
-    without any car in service. If the node learns in one step that the call was served and made again, it does not
-    notice, and the new call counts as old."""
+    """The later of two times: when the node learned of the call, and when this node last saw a car in service again
+    after it had seen none. If the node learns in one step that the call was served and made again, it does not notice,
+    and the new call counts as old."""
     unclaimed_since_ms: int
     """When the call became unclaimed; NEVER_MS while a car claims it."""
     is_starved: bool = False
-    """True once the call has starved. It is then assigned to every car in service until it is served."""
+    """True once the call has starved, until it is served or this node sees no car in service. Meanwhile the call is
+    assigned to the node's car, whatever the plan says, unless that car is out of service."""
 
 
 @frozen
@@ -96,7 +99,7 @@ class Assignment:
     waited: Waited = NONE_WAITED
     """The calls in `waits` that had waited long at `waited_at_ms`. Heartbeats publish them."""
     waited_at_ms: int = -NEVER_MS
-    """When this node last checked which calls have waited long."""
+    """When this node last checked which calls have waited long; -NEVER_MS before the first check."""
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
     next_at_ms: int = 0
@@ -104,7 +107,10 @@ class Assignment:
 
 
 def keep(old: Assignment, hall: Buttons) -> Assignment:
-    """Return *old* without calls that no longer exist. *hall* are all hall calls of the group."""
+    """Return *old* without calls that no longer exist. *hall* are all hall calls of the group.
+
+    New calls are not assigned until `next_at_ms`, when the result is due.
+    """
     waits = {call: each for call, each in old.waits.items() if call in hall}
     waited = waited_at(old.waited_at_ms, waits)
     return evolve(old, claims=old.claims & hall, waits=waits, waited=waited, due_at_ms=old.next_at_ms)
@@ -166,7 +172,8 @@ def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]
 def claimed_by_others(me: int, members: Mapping[int, Member]) -> Buttons:
     """Return the hall calls that car *me* must not claim, because other cars claim them.
 
-    A stationary car may still claim the calls at its own floor.
+    A call that *me* claims too is its own unless a car with a lower id claims it. A car that is stationary or has just
+    reached a floor may claim the calls there in any case.
     """
     reserved, (car, _, mine, *_) = Buttons(), members[me]
     for id, member in members.items():
@@ -188,8 +195,8 @@ def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: in
 def starves_at_ms(wait: Wait, floors: int) -> int:
     """Return when a call starves if its claims do not change.
 
-    A call starves after UNCLAIMED_MS without a claim, or after waiting for STARVED_MS plus the time of two round trips,
-    whichever comes first.
+    A call starves after UNCLAIMED_MS without a claim, or after waiting for STARVED_MS plus the time of two round trips
+    through the shaft without stops, whichever comes first.
     """
     rounds_ms = STARVED_MS + 4 * (floors - 1) * _assign.TRAVEL_MS
     return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
@@ -217,7 +224,7 @@ def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mappin
 
 
 def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> int | None:
-    """Return the floor where car *me* should wait; None if it has calls or an open door, or if no car is to park."""
+    """Return the floor where car *me* should wait; None if it has calls or an open door, or for Park.NONE."""
     if policy.park is Park.NONE:
         return None
     ids = sorted(members)
@@ -287,7 +294,7 @@ def total(rates: tuple[Rates, ...], floors: int) -> Rates:
 def row(car: Car, cab: int, floors: int) -> Row:
     """Convert *car* and the mask of its *cab* calls to the row that the native functions expect.
 
-    A car at an end floor may still be reported as moving past it. It has just stopped there, so it counts as idle.
+    A car that is reported as moving past an end floor counts as idle, because the native functions reject such a car.
     """
     behaviour, direction = _assign.OBSTRUCTED if car.obstructed else int(car.behaviour), int(car.direction)
     if behaviour == Behaviour.MOVING and not 0 <= car.floor + direction < floors:

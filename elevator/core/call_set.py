@@ -77,7 +77,7 @@ def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
 
 
 def has_live(calls: Calls, author: Author) -> bool:
-    """Return whether *calls* contains an unserved press of *author*."""
+    """Return whether *calls* contains a live press of *author*."""
     entry = calls.entries.get(author)
     return entry is not None and bool(entry.live)
 

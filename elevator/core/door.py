@@ -3,7 +3,7 @@
                          the car decides to stop
             CLOSED ──────────────────────────────────▶ STOPPING
                ▲                                          │ the panel confirms that the car has stopped
-               │ the panel confirms                       ▼
+               │ the next snapshot                        ▼
             CLOSING ◀── dwell time over ── OPEN ◀──────── OPENING
                │                            │  confirmed     │
                └──────── the panel is lost ─┴────────────────┤
@@ -23,8 +23,8 @@ The diagram shows the usual transitions. These are the others:
   stationary at its floor.
 - If a stop ends before the phase is OPEN, the phase becomes CLOSED. This happens if another car has served the call, or
   if the car has left its floor.
-- OPEN becomes OPENING again if a snapshot does not confirm the open command. It becomes CLOSING if the car has left
-  its floor.
+- OPEN becomes OPENING again if a snapshot does not confirm the open command.
+- OPEN becomes CLOSING if the car has left its floor.
 - If the panel is lost while the car is between floors, OPEN and CLOSING become CLOSED.
 - After a restart, UNKNOWN becomes CLOSED if the car is not at the floor of the previous incarnation's stop
   (`drive.inherit`).
@@ -42,22 +42,23 @@ DOOR_OPEN_MS = _assign.DOOR_MS
 """The dwell time. The native assigner uses the same value."""
 DOOR_GRACE_MS = 300
 """How long an obstruction may outlast the dwell time before the car goes out of service. This allows for a passenger
-who is still in the door at the end of the dwell time."""
+who is still in the door at the end of the dwell time. Repeated obstructions may outlast the longest stop that presses
+can cause by the same time."""
 DOOR_EXTENSION_MS = 15_000
 """Presses can extend a stop only until this long after the door opened (C6)."""
 
 
 class Phase(Enum):
-    """The phase of the door, as far as the panel has confirmed it."""
+    """The phase of the door, as far as the node knows it. Of the phases, the panel confirms only OPEN."""
 
     CLOSED = auto()
     STOPPING = auto()
-    """The car is stopping to open its door. The panel has not confirmed yet that the motor has stopped."""
+    """The car is stopping to open its door. The panel has not confirmed yet that the car is stationary."""
     OPENING = auto()
     """The node has sent the open command. The panel has not confirmed it yet."""
     OPEN = auto()
     CLOSING = auto()
-    """The node has sent the close command. The panel has not confirmed it yet."""
+    """The node has sent the close command, and no snapshot has arrived since."""
     UNKNOWN = auto()
     """The door may be open, because the panel was lost or the previous incarnation opened the door. The node sends no
     door command."""
@@ -67,7 +68,8 @@ class Phase(Enum):
 class Door:
     phase: Phase = Phase.CLOSED
     announced: bool = False
-    """True once the car has announced its direction at this stop, by serving a hall call."""
+    """True once the car has announced its direction at this stop by serving a hall call. True from the beginning if the
+    stop is that of the previous incarnation."""
     obstructed: bool = False
     opened_at_ms: int | None = None
     """When the door last opened, or may have opened, at this stop. If the door was already open when the stop began,
@@ -75,8 +77,8 @@ class Door:
     close_at_ms: int = 0
     """When the dwell time ends. An obstructed door stays open even after that."""
     inherited: OpenDoor | None = None
-    """The door that the previous incarnation left open; None once the floor sensor has shown whether the car is still
-    there."""
+    """The door that the previous incarnation left open. None if it left none open, and once the floor sensor has shown
+    whether the car is still there."""
 
 
 def blocked_at_ms(door: Door) -> int:
@@ -132,10 +134,10 @@ def close(door: Door) -> Door:
 
 
 def confirm(door: Door, now_ms: int, is_standing: bool, is_open: bool, obstructed: bool) -> Door:
-    """Update the phase and the obstruction from a snapshot of the panel.
+    """Update the phase and the obstruction from a snapshot of the panel. When the door opens, begin the dwell time.
 
     *is_standing* is true if the panel has confirmed that the car is stationary at its floor. *is_open* is true if the
-    panel has confirmed the open command.
+    panel has confirmed the open command, and no close command was sent since.
     """
     phase = door.phase
     match phase:
@@ -167,7 +169,7 @@ def obstruct(door: Door, now_ms: int, obstructed: bool) -> Door:
 
 
 def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
-    """Update the door after the panel is lost. The phase becomes UNKNOWN if the door may be open."""
+    """Update the door after the panel is lost. The phase becomes UNKNOWN if the door may be open at the car's floor."""
     match door.phase:
         case Phase.OPEN | Phase.CLOSING:
             return evolve(door, phase=Phase.UNKNOWN if at_floor else Phase.CLOSED)
@@ -180,7 +182,7 @@ def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
 
 
 def extend(door: Door, now_ms: int, announces: bool) -> Door:
-    """Begin another dwell time, because the car serves a call. *announces* is true for a hall call.
+    """Begin another dwell time, because the car serves calls. *announces* is true if a hall call is among them.
 
     If the door is obstructed, the dwell time begins when the obstruction clears.
     """
@@ -189,7 +191,10 @@ def extend(door: Door, now_ms: int, announces: bool) -> Door:
 
 
 def record(door: Door, floor: int | None, direction: Direction) -> OpenDoor | None:
-    """Return the door's entry in the record; None if the door is closed or has been told to close."""
+    """Return the door's entry in the record; None if the door is closed or has been told to close.
+
+    *floor* and *direction* are the car's. An inherited entry is kept until the floor sensor has shown where the car is.
+    """
     may_be_open = door.phase in (Phase.OPENING, Phase.OPEN, Phase.UNKNOWN)
     if may_be_open and door.inherited is None and floor is not None:
         return OpenDoor(floor, direction)
