@@ -76,12 +76,13 @@ def main(argv: list[str]) -> int:
         arguments.seeds = range(first, first + (1_000_000 if arguments.hours or arguments.minutes else 100))
     if len(arguments.seeds) == 1:
         whole = plan(arguments.seeds[0], arguments.cars, arguments.floors)
-        for name, chosen, drawn in (
-            ("faults", arguments.faults, whole.faults),
-            ("presses", arguments.presses, whole.presses),
+        for name, noun, chosen, drawn in (
+            ("faults", "fault", arguments.faults, whole.faults),
+            ("presses", "press", arguments.presses, whole.presses),
         ):
             if max(chosen or (), default=-1) >= len(drawn):
-                parser.error(f"argument --{name}: seed {whole.seed} has only {len(drawn)} {name}, numbered from 0")
+                has = f"seed {whole.seed} has only {counted(len(drawn), noun)}, numbered from 0"
+                parser.error(f"argument --{name}: {has}")
         return replay(arguments, whole)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
         parser.error("--transcript, --faults, --presses and --no-traffic need --seeds with a single seed")
@@ -158,6 +159,7 @@ def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
     kept_faults = ",".join(str(whole.faults.index(fault)) for fault in small.faults)
     kept_presses = ",".join(str(whole.presses.index(press)) for press in small.presses)
     kept = f"{counted(len(small.faults), 'fault')}, {counted(len(small.presses), 'press')}"
+    kept += ", and passengers" if small.flow else ""
     print(f"\nseed {failure.seed} shrunk to {kept}")
     for each in (*small.faults, *small.presses):
         print(f"  {each}")
