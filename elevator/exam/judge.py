@@ -323,7 +323,8 @@ class Judge:
         def is_served() -> bool:
             return self._calls.was_served(key, since_ms)
 
-        found = f"the lamp of the {name_of(*at)} went dark{{}}, but no door had been open there"
+        door_had = "no door had" if key[2] is None else f"the door of car {key[2]} had not"
+        found = f"the lamp of the {name_of(*at)} went dark{{}}, but {door_had} been open there"
         wait_ms = CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS
         self._suspect(event, DARK_IF_SERVED, found.format(""), lambda: at in lit or is_served(), wait_ms)
         self._suspect(event, STEADY, found.format(" for a moment"), lambda: at not in lit or is_served(), wait_ms)

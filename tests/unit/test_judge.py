@@ -397,6 +397,8 @@ def test_door_of_another_car_does_not_serve_a_cab_call() -> None:
     trace = Trace(0, 0).press(CAB, 1).lamp(True, CAB, 1).visit(1, car=1)
     trace.lamp(False, CAB, 1)
     assert trace.broken() == [(DARK_IF_SERVED, 5000, 0)]
+    found = "the lamp of the cab call for floor 1 went dark, but the door of car 0 had not been open there"
+    assert trace.failed[0].found == found
 
 
 @pytest.mark.rule("L4")
