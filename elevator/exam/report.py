@@ -113,7 +113,7 @@ def summary(report: ExamReport, place_of: Callable[[str], str] | None = None) ->
     lines = [f"{outcome(report)}: {counts(report)}, in {duration(report.seconds)}."]
     for level, heading in (
         (Level.MUST, ""),
-        (Level.BEYOND, "These checks failed too, but go beyond the course and fail no test:"),
+        (Level.BEYOND, "These checks failed, but go beyond the course and fail no test:"),
     ):
         failed = [(result, failures(result, level)) for result in report.results]
         if heading and any(checks for _, checks in failed):

@@ -150,7 +150,7 @@ class TestTerminal:
             "  found     no car stopped at floor 2",
             "  look at   report.html#kill",
             "",
-            "These checks failed too, but go beyond the course and fail no test:",
+            "These checks failed, but go beyond the course and fail no test:",
             "",
             "kill: A controller dies",
             "  A4 (beyond) at 15.0 s",
