@@ -1,7 +1,7 @@
-"""Parses and builds the Ethernet frames that the switch forwards.
+"""Parses the Ethernet frames that the switch receives, and builds those that it damages or injects.
 
-A header of ten bytes precedes each frame (struct virtio_net_hdr; packet(7), PACKET_VNET_HDR). In it, the kernel marks
-frames with an unfinished checksum, and frames that are still to be split.
+A header of ten bytes precedes each frame (struct virtio_net_hdr; packet(7), PACKET_VNET_HDR). In this header, the
+kernel marks a frame whose checksum is unfinished, or that is still to be split.
 """
 
 import socket
@@ -9,17 +9,18 @@ import struct
 from typing import NamedTuple
 
 VIRTIO_HEADER = bytes(10)
-"""The header of a complete frame. If the frame is still to be split, the second byte is not 0."""
+"""The header of a frame that has its checksum and need not be split. In a frame that is still to be split, the second
+byte is not 0."""
 BROADCAST_MAC, BROADCAST = b"\xff" * 6, "255.255.255.255"
 PAYLOAD_MAX = 65_507
 """The largest payload of a UDP datagram on IPv4, in bytes."""
 
 _IPV4, _IPV6, _UDP = 0x0800, 0x86DD, 17
 _OVERHEAD = frozenset({0, 2, 58})
-"""Protocols that only kernels speak: IPv6 options (multicast reports), IGMP and ICMPv6."""
+"""Protocols of packets that kernels send on their own: IPv6 options (in multicast reports), IGMP and ICMPv6."""
 _IP_AT = len(VIRTIO_HEADER) + 14
 _FRAGMENT_BYTES = 1480
-"""The payload of the largest IP packet that an interface sends. A fragment must begin at a multiple of eight bytes."""
+"""The largest payload of an IPv4 packet on Ethernet. It is a multiple of eight, as the offset of a fragment must be."""
 _MORE_FRAGMENTS, _FRAGMENT_OFFSET = 0x2000, 0x1FFF
 
 
@@ -31,7 +32,8 @@ class Datagram(NamedTuple):
     starts: int
     """The offset of the UDP header in `Frame.data`."""
     ends: int
-    """The offset of the end of the payload in `Frame.data`; 0 if the frame does not hold the whole datagram."""
+    """The offset of the end of the payload in `Frame.data`. 0 if the frame is a fragment or is still to be split, or if
+    the length in the UDP header is impossible."""
 
 
 class Frame(NamedTuple):
@@ -45,7 +47,7 @@ class Frame(NamedTuple):
     is_udp: bool
     """Also true for each fragment of a UDP datagram on IPv4."""
     is_overhead: bool
-    """True if the kernel sent the frame on its own, to announce or configure an interface."""
+    """True for an IP packet that the kernel probably sent on its own, such as a multicast report."""
     ip_bytes: int
     """The length of the IP packet; 0 if there is none."""
     address: str
@@ -54,12 +56,15 @@ class Frame(NamedTuple):
 
     @property
     def payload(self) -> bytes | None:
-        """The payload of the UDP datagram; None if the frame does not hold all of it."""
+        """The payload of the UDP datagram; None if there is no datagram or its `ends` is 0."""
         return self.data[self.udp.starts + 8 : self.udp.ends] if self.udp is not None and self.udp.ends else None
 
 
 def parse(data: bytes) -> Frame | None:
-    """Parse a frame; return None if it is truncated or inconsistent."""
+    """Parse a frame with its virtio header. Return None if the frame is truncated or its IP header is invalid.
+
+    If only the UDP header is invalid, `udp` or `payload` is None.
+    """
     if len(data) < _IP_AT:
         return None
     target, kind = data[10:16], int.from_bytes(data[22:24])
@@ -106,7 +111,7 @@ def _parse_udp(data: bytes, starts: int, packet_ends: int, is_last: bool) -> Dat
 
 
 def with_payload(frame: Frame, payload: bytes) -> bytes:
-    """Return the data of *frame* with another payload of the same length, and a valid checksum."""
+    """Return the data of *frame* with a new *payload* of the same length, and with a valid UDP checksum."""
     assert frame.udp is not None
     assert frame.payload is not None
     assert len(payload) == len(frame.payload)
@@ -129,7 +134,7 @@ def udp_frames(
     In each pair, the source comes first. Raise ValueError if the payload is longer than PAYLOAD_MAX.
     """
     if len(payload) > PAYLOAD_MAX:
-        raise ValueError(f"a UDP datagram holds at most {PAYLOAD_MAX} bytes")
+        raise ValueError(f"the payload of a UDP datagram has at most {PAYLOAD_MAX} bytes, not {len(payload)}")
     source, target = (socket.inet_aton(address) for address in addresses)
     segment = _with_checksum(struct.pack("!HHH", *ports, 8 + len(payload)), payload, source + target)
     ethernet = VIRTIO_HEADER + macs[1] + macs[0] + struct.pack("!H", _IPV4)
@@ -144,7 +149,10 @@ def udp_frames(
 
 
 def _with_checksum(header: bytes, payload: bytes, addresses: bytes) -> bytes:
-    """Return a UDP datagram. *header* is its header without the checksum. *addresses* are the two IP addresses."""
+    """Return a UDP datagram.
+
+    *header* is its header without the checksum. *addresses* are the source and destination IP addresses, joined.
+    """
     # The pseudo header of IPv6 has wider fields, but the same sum.
     pseudo_header = addresses + struct.pack("!HH", _UDP, 8 + len(payload))
     # 0 would mean that there is no checksum. 0xFFFF is equal to 0 in this arithmetic.

@@ -1,6 +1,6 @@
 """Network interfaces, configured with rtnetlink(7) in the network namespace of the calling thread.
 
-Every function except `mute` raises OSError if the kernel refuses its request.
+Every function that sends a request raises OSError if the kernel refuses it, except `mute`.
 """
 
 import errno
@@ -26,20 +26,20 @@ GATEWAY = 5
 """Attribute of a route: RTA_GATEWAY."""
 IFF_UP = 1
 TABLE_MAIN, BY_ADMINISTRATOR, UNIVERSE, UNICAST = 254, 4, 0, 1
-"""Fields of a route: RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_UNIVERSE, RTN_UNICAST."""
+"""Values in a route: RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_UNIVERSE, RTN_UNICAST. An address has UNIVERSE too."""
 ERROR = 2
-"""Type of the kernel's answer, NLMSG_ERROR. The answer holds an error number; 0 means that the request succeeded."""
+"""NLMSG_ERROR: the type of an answer that holds an error number. 0 means that the request succeeded."""
 PATIENCE_S = 5.0
 """How long an interface may take to come up. It normally takes a few milliseconds."""
 
 HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, type, flags, sequence number, port."""
 LINK = struct.Struct("=BxHiII")
-"""struct ifinfomsg: family, type, index, flags, changed flags."""
+"""struct ifinfomsg: family, type, index, flags, mask of the flags to change."""
 
 
 def attribute(kind: int, *values: bytes) -> bytes:
-    """Encode an attribute, padded to a multiple of four bytes. Join *values*, which may be nested attributes."""
+    """Encode an attribute, padded to a multiple of four bytes. *values* are joined; they may be nested attributes."""
     value = b"".join(values)
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
@@ -56,7 +56,7 @@ def attributes(data: bytes) -> dict[int, bytes]:
 
 
 def request(kind: int, flags: int, *parts: bytes) -> bytes:
-    """Send a message to the kernel. Return the body of its answer; raise the OSError that the answer holds."""
+    """Send a message to the kernel. Return the body of its answer; raise OSError if the answer holds an error."""
     body = b"".join(parts)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
         kernel.bind((0, 0))
@@ -71,7 +71,7 @@ def request(kind: int, flags: int, *parts: bytes) -> bytes:
 
 
 def change(kind: int, flags: int, *parts: bytes) -> None:
-    """Send a message that changes the configuration."""
+    """Send a message that changes the configuration, and wait until the kernel has confirmed the change."""
     request(kind, ACK | flags, *parts)
 
 
@@ -126,7 +126,7 @@ def mute(index: int) -> None:
 
 
 def add_address(index: int, address: str, prefix: int) -> None:
-    """Add an IPv4 address with a network prefix of *prefix* bits. Below 32 bits, add the broadcast address too."""
+    """Add an IPv4 address with a network prefix of *prefix* bits. If it is below 32, set the broadcast address too."""
     packed = socket.inet_aton(address)
     hosts = (1 << 32 - prefix) - 1
     broadcast = (int.from_bytes(packed) | hosts).to_bytes(4)
