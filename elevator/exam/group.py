@@ -22,7 +22,7 @@ NEAR = 0.5
 
 @frozen
 class PressedCall:
-    """A call, and when its button was pressed. For a cab call, the caller must remember the car."""
+    """A call, and when its button was pressed. The car of a cab call is not included."""
 
     button: Button
     floor: int
@@ -36,17 +36,17 @@ class ControllerGroup:
     """Simulated elevators, the controllers that drive them, and the network between the controllers."""
 
     def __init__(self, building: Building, controllers: Controllers, switch: EthernetSwitch | None) -> None:
-        """*switch* connects the controllers' machines; None: all controllers run on this machine."""
+        """*switch* connects the controllers' machines; None: the test cannot change the network."""
         self.building = building
         self.controllers = controllers
         self.switch = switch
         self.cars = len(building.servers)
         self.floors = building.servers[0].elevator.shaft.floors
         self.faulty: set[int] = set()
-        """Cars of which the test expects nothing, because it has injected a fault such as a motor failure."""
+        """Cars to exclude from `healthy`, because the test has injected a fault such as a motor failure."""
         self.recording = Recording(building)
         self.start_floors = [server.elevator.sensed for server in building.servers]
-        """The floor where each car starts; None between floors."""
+        """The floor at which each car starts; None if it starts between floors."""
 
     @property
     def now_ms(self) -> int:
@@ -55,12 +55,12 @@ class ControllerGroup:
     # Acting
 
     def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> PressedCall:
-        """Press a button on the panel of *car* for *ms* (default: `press_ms` of the building). Return the call."""
+        """Press a button on the panel of *car* for *ms* (default: `Building.press_ms`). Return the call at once."""
         self.building.press(car, button, floor, ms)
         return PressedCall(button, floor, self.now_ms)
 
     def kill(self, *cars: int) -> None:
-        """Kill the controllers of *cars*, as a power cut does."""
+        """Kill all processes of the controllers of *cars* (SIGKILL), one controller after the other."""
         for car in cars:
             self.controllers.kill(car)
             self.note(f"kill controller {car}", car)
@@ -79,7 +79,10 @@ class ControllerGroup:
         self.note(f"power of motor {car} {'on' if on else 'off'}", car)
 
     def switch_server(self, car: int, on: bool) -> None:
-        """Start or stop the elevator server of *car*. Stopping it disconnects the controller and stops the motor."""
+        """Start the elevator server of *car*, or stop it: this disconnects the controller and stops the motor.
+
+        Raise Refused if the server cannot start.
+        """
         self.building.switch_server(car, on, self.building.settle())
         self.note(f"server {car} {'on' if on else 'off'}", car)
 
@@ -95,14 +98,17 @@ class ControllerGroup:
             self.note(f"plug in controller {car}", car)
 
     def split(self, *groups: Collection[int]) -> None:
-        """Partition the network into *groups* of cars. Without groups, connect all cars again."""
+        """Partition the network into *groups* of cars; without groups, end the partition."""
         self.network.groups = [set(group) for group in groups] or None
         self.note(
             f"split {' | '.join(' '.join(map(str, sorted(group))) for group in groups)}" if groups else "reconnect"
         )
 
     def lose(self, percent: int) -> None:
-        """Lose *percent* of the packets between the machines. Each receiver of a broadcast loses it independently."""
+        """From now on, lose each packet between the machines with a probability of *percent* %.
+
+        The receivers of a broadcast lose it independently of each other.
+        """
         self.network.loss = percent / 100
         self.note(f"lose {percent} % of packets")
 
@@ -123,7 +129,7 @@ class ControllerGroup:
 
     @property
     def seen(self) -> list[CarEvent]:
-        """All events of the elevators so far, in order."""
+        """All events of the elevators so far. Those of one car are in order of time."""
         return self.recording.seen
 
     def elevator(self, car: int) -> SimulatedElevator:
@@ -134,19 +140,19 @@ class ControllerGroup:
         return bool(mask(self.elevator(car).lamps, call.button) >> call.floor & 1)
 
     def is_open(self, car: int, floor: int | None = None) -> bool:
-        """Return whether the door of *car* is open, and at *floor* if that is given."""
+        """Return whether the door of *car* is open; with *floor*, whether it is open there."""
         elevator = self.elevator(car)
         return elevator.door and (floor is None or elevator.sensed == floor)
 
     def height(self, car: int) -> float:
-        """Return the height of *car* in floors."""
+        """Return the height of *car* in floors; 1.0 is level with floor 1."""
         return physics.position(self.elevator(car).shaft, self.building.clock_us() // 1000)
 
     def far_floor(self, cars: Collection[int]) -> int:
-        """Return the floor that is farthest from the nearest of *cars*; the lowest if there are several.
+        """Return a floor for a new hall call: the one whose nearest car is farthest away; of several, the lowest.
 
-        Prefer floors that are not NEAR any of *cars* and whose hall button is dark on all their panels, because a press
-        of a lit button tests nothing.
+        Only *cars* and their panels count. A floor comes last if a car is NEAR it, or if its `hall_button` is lit on a
+        panel: a press of a lit button tests nothing.
         """
         heights = [self.height(car) for car in cars]
 
@@ -159,15 +165,15 @@ class ControllerGroup:
         return max(range(self.floors), key=rank)
 
     def vacant_floors(self, cars: Iterable[int]) -> list[int]:
-        """Return the floors where none of *cars* is; if there are none, all floors.
+        """Return the floors at which none of *cars* is; if there are none, all floors.
 
-        A car immediately serves a call at the floor where it stands, so such a call would test nothing.
+        A car at the floor of a call serves the call without moving, so such a call would test little.
         """
         taken = {self.elevator(car).sensed for car in cars}
         return [floor for floor in range(self.floors) if floor not in taken] or [*range(self.floors)]
 
     def hall_button(self, floor: int) -> Button:
-        """Return a hall button that exists at *floor*."""
+        """Return the up button of *floor*; at the top floor, the down button."""
         return Button.UP if floor < self.floors - 1 else Button.DOWN
 
     def has_client(self, car: int) -> bool:
@@ -175,7 +181,7 @@ class ControllerGroup:
 
     @property
     def healthy(self) -> list[int]:
-        """The cars that are not in `faulty`, and whose controller runs and is connected."""
+        """The cars that are not in `faulty`, and whose controller is running, not frozen, and connected."""
         return [
             car
             for car in range(self.cars)
@@ -188,7 +194,7 @@ class ControllerGroup:
         return len({(lamps.up, lamps.down) for lamps in shown}) <= 1
 
     def since(self, at_ms: int, kind: EventKind, car: int | None = None) -> list[CarEvent]:
-        """Return the events of *kind* since *at_ms*, in order. Without *car*, return those of all cars."""
+        """Return the events of *kind* at or after *at_ms*: those of *car*, or by default those of all cars."""
         return [each for each in self.seen if each.at_ms >= at_ms and each.kind is kind and car in (None, each.car)]
 
     def describe_panels(self) -> str:
@@ -216,6 +222,6 @@ class ControllerGroup:
 
 
 def lamps(elevator: SimulatedElevator) -> str:
-    """Describe the lit lamps of a panel, such as "up 1, cab 3"; "dark" if none is lit."""
+    """Describe the lit button lamps of a panel, such as "up 1, cab 3"; "dark" if none is lit."""
     lit = [f"{button.name.lower()} {floor}" for button in Button for floor in bits(mask(elevator.lamps, button))]
     return ", ".join(lit) or "dark"

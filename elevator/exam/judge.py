@@ -1,22 +1,22 @@
 """Judges the rules that apply at every moment of every test: about doors, motors, lamps and requests.
 
-The judge observes the events of all cars in order, and reports each broken rule once for each car. It judges some
-events a moment later, because a car may stop just after its door opens, for example; see `resolve_due`. A controller
-is not blamed for its car and door while it is frozen, nor for a door that was open before it connected.
+The judge observes the events of all cars, and reports each broken rule once for each car. It judges some events a
+moment later, because a car may stop just after its door opens, for example; see `resolve_due`. A controller is not
+blamed for its car and door while it is frozen. At any time, it may close a door that was open before it connected.
 
 The rules, all of them *must* unless marked *beyond*:
 - The door is never open while the motor runs or between floors (D1).
 - The door stays open for MIN_OPEN_MS (D1), and for MIN_OPEN_MS after an obstruction (D2, beyond), unless the stop
   button is used. It closes within MAX_OPEN_MS after it opened, or after the last event that may keep it open: a press,
-  a release or a lamp change at its floor, or a change of the obstruction switch or the stop button (D1). After a press
-  or release, the controller has more time, because it may learn of the press late; see `_reaction_ms`. A door that
-  opens while its controller starts, without a press at its floor, may close at once.
+  a release or a lamp change at its floor, a change of the obstruction switch or the stop button, or the end of a freeze
+  (D1). After a press or release, the controller has more time, because it may learn of it late; see `_reaction_ms`. A
+  door that opens while its controller starts may close at once if no button for its floor has been pressed yet.
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
 - The controller sends only valid requests (S2, beyond). The course's simulator hangs if a request names a button or a
   floor that does not exist.
 - A lamp lights only after a press of its button (G6), a cab lamp only on the panel of its own car (L2). A lamp may
-  still light until RELIT_MS after its call was served. Calls made before a failure may be served twice (G6).
+  still light until RELIT_MS after its call was over. Calls made before a failure may be served twice (G6).
 - A lamp goes dark only if a door has served its call, or opens at its floor within CLEARED_BEFORE_OPEN_MS (L4). If no
   door opens but the lamp lights again within that time, it only flickers (beyond), because the call is not lost.
 
@@ -33,22 +33,22 @@ from elevator.exam.call_history import CallHistory, CallKey, key_of, name_of
 from elevator.exam.results import CarEvent, Check, Level
 
 TOLERANCE_MS = 25
-"""How late the rig itself may be. Time limits are extended by it."""
+"""How late the rig itself may be. Most limits are this much more generous."""
 MIN_OPEN_MS = 2850
 """A door must stay open for at least this long. The dwell time is 3 s."""
 MAX_OPEN_MS = 4000
-"""A door may stay open for at most this long without a reason."""
+"""A door must close within this time after it opened, or after the last event that may keep it open."""
 REACTION_MS = 200
-"""How long a controller may take to notice an obstruction, or to stop its car after it was resumed."""
+"""How long a controller may take to notice an obstruction, or to stop its car after the controller was frozen."""
 COMMAND_GAP_MS = 100
 """The longest time between two commands that a controller sends together, such as to start the motor and to close the
 door. The controller may read its buttons between them, or wait for a busy machine."""
 PRESS_REACTION_MS = 1000
-"""How long a controller may take to act on a press on its own panel. Its lamp may take this long too."""
+"""How long a controller may take to act on a press or release on its own panel. The button's lamp may take as long."""
 CLEARED_BEFORE_OPEN_MS = 500
 """How early the lamp of a call may go dark: this long before the door opens for the call."""
 RELIT_MS = 1000
-"""How long after the service of a call its lamp may still light: a lamp may take this long to light after a press."""
+"""How long a lamp may still light after its call is over (`CallHistory.pending`), in case a controller is late."""
 SETTLE_MS = 5000
 
 DOOR_STANDS = "the door is open only while the car stands at a floor"
@@ -97,14 +97,14 @@ class _Car:
     resumed_ms: int = -NEVER_MS
 
     def obstructed_ms(self, now_ms: int) -> int:
-        """Return how long the controller has been able to see that its open door is obstructed; 0 if it cannot."""
+        """Return how long a connected controller has been able to see that its open door is obstructed, or 0."""
         if self.obstructed_since_ms is None or self.door_since_ms is None or self.is_frozen:
             return 0
         return now_ms - max(self.obstructed_since_ms, self.door_since_ms, self.resumed_ms)
 
     @property
     def may_stay_open(self) -> bool:
-        """True while an obstruction or the stop button keeps the door open, or no running controller can close it."""
+        """True while the door is obstructed, the stop button is down, or the controller is frozen or not connected."""
         is_held = self.obstructed_since_ms is not None or self.is_stopped
         return is_held or self.client_since_ms is None or self.is_frozen
 
@@ -136,7 +136,7 @@ class Judge:
     # Judging
 
     def observe(self, event: CarEvent) -> list[Check]:
-        """Judge *event*. Events must come in order of time. Return newly failed checks."""
+        """Judge *event*. The events of each car must come in order of time. Return newly failed checks."""
         failed = self.resolve_due(event.at_ms)
         car = self._cars[event.car]
         match event.kind:
@@ -188,14 +188,14 @@ class Judge:
         return failed
 
     def _fail(self, rule: str, found: str, at_ms: int, car: int) -> list[Check]:
-        """Return the failed check of *rule*, unless *car* has broken it before."""
+        """Record that *car* broke *rule*. Return the failed check; nothing if *car* had broken the rule before."""
         if (rule, car) in self._broken:
             return []
         self._broken.add((rule, car))
         return [Check(*RULES[rule], False, rule, found, at_ms, car)]
 
     def passed(self, now_ms: int) -> list[Check]:
-        """Return a passed check for each rule that was judged and never broken."""
+        """Return a passed check for each rule that was judged and that no car has broken. Ignore pending suspicions."""
         broken = {rule for rule, _ in self._broken}
         return [
             Check(*RULES[rule], True, rule, f"it held {count} times" if count > 1 else "it held once", now_ms)
@@ -213,7 +213,7 @@ class Judge:
         self._calls.disturbed_ms = now_ms
 
     def note_freeze(self, car: int, on: bool, now_ms: int) -> None:
-        """Record that the controller of *car* is frozen or resumed at *now_ms*."""
+        """Record that the controller of *car* is frozen, or is resumed and has MAX_OPEN_MS to close its door."""
         self._cars[car].is_frozen = on
         if not on:
             self._cars[car].resumed_ms = now_ms
@@ -282,7 +282,7 @@ class Judge:
             self._suspect(event, DOOR_STAYS_AFTER, found, lambda: clear_ms >= enough_ms)
 
     def _was_pressed(self, car: int, floor: int | None) -> bool:
-        """Return whether a hall button at *floor*, or the cab button for *floor* in *car*, has ever been pressed."""
+        """Return whether a hall button at *floor*, or the cab button for *floor* in *car*, was pressed in this test."""
         return any(at == floor and only in (None, car) for _, at, only in self._calls.pressed)
 
     def _observe_lamp(self, event: CarEvent, car: _Car) -> None:
@@ -317,7 +317,7 @@ class Judge:
         self._suspect(event, rule, found, is_innocent, settled_ms - event.at_ms)
 
     def _judge_darkness(self, event: CarEvent, key: CallKey, since_ms: int) -> None:
-        """Judge the lamp of *key* that went dark: a door must have served the call since *since_ms*."""
+        """Judge that the lamp of *key* went dark: a door must have served the call since *since_ms*, or soon do so."""
         lit, at = self._calls.lit[event.car], key[:2]
 
         def is_served() -> bool:

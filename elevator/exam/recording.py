@@ -9,7 +9,7 @@ from elevator.building.elevators import Event, EventKind
 from elevator.exam.results import CarEvent, Height, Intervention, Timeline
 
 MOVES = (EventKind.MOTOR, EventKind.SENSOR, EventKind.POWER, EventKind.CLIENT)
-"""Kinds of events at which the speed of a car may change. A car that leaves its shaft stops at a sensor event."""
+"""Kinds of events at which a car may start or stop. A car that leaves its shaft stops at a sensor event."""
 
 
 class Recording:
@@ -35,7 +35,8 @@ class Recording:
     def timeline(self, sent_per_100ms: Sequence[Counter[int]]) -> Timeline:
         """Return the recording up to now.
 
-        *sent_per_100ms*: for each car, the number of IP packets sent in each tenth of a second of the monotonic clock.
+        *sent_per_100ms*: for each car, how many IP packets its controller sent in each tenth of a second of the
+        monotonic clock; empty without a network.
         """
         self._building.settle()
         end_ms = self.now_ms

@@ -1,4 +1,4 @@
-"""The results of an exam as values. The rig collects them; the reports show them.
+"""The results of an exam as values, which the reports show.
 
 The times of checks, interventions and timelines are in milliseconds since the start of the test.
 """
@@ -27,7 +27,7 @@ class Grade(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     UNJUDGED = "unjudged"
-    """The test could not run to its end, for a reason other than the controller."""
+    """The exam could not run the test to its end, for example because a port was in use."""
 
 
 @frozen
@@ -58,7 +58,7 @@ class Figure:
 
 @frozen
 class CarEvent:
-    """An event of a simulated elevator, with the same fields as `Event`, and its car."""
+    """An `Event` of a simulated elevator, with its car. `at_ms` counts from the start of the test."""
 
     at_ms: int
     car: int
@@ -70,7 +70,7 @@ class CarEvent:
 
 @frozen
 class Height:
-    """The height of a car at a time, in floors. Between two heights, the car stands or moves at a constant speed."""
+    """The height of a car at a time, in floors. Until its next height, the car stands or moves at a constant speed."""
 
     at_ms: int
     car: int
@@ -79,7 +79,10 @@ class Height:
 
 @frozen
 class Intervention:
-    """Something that the test did to the group, such as killing a controller."""
+    """Something that the test did to the group, such as killing a controller.
+
+    Presses, obstructions and the stop button cause events, but no interventions.
+    """
 
     at_ms: int
     text: str
@@ -97,7 +100,7 @@ class Timeline:
     heights: tuple[Height, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     datagrams: tuple[tuple[int, ...], ...] = ()
-    """For each tenth of a second, the number of IP packets that each car's controller sent; empty without a network."""
+    """For each tenth of a second, the number of IP packets that each controller sent; empty without a network."""
 
 
 @frozen
@@ -134,6 +137,7 @@ class ExamReport:
     seconds: int
     """How long the exam took."""
     results: tuple[Result, ...]
+    """One for each test that has ended. If the user interrupted the exam, some tests are missing."""
 
     @property
     def passed(self) -> bool:
