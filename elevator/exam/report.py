@@ -19,14 +19,17 @@ COLOURS = {Grade.PASSED: "32", Grade.FAILED: "1;31", Grade.SKIPPED: "2", Grade.U
 KEY_FIGURES = 3
 """The line of a test shows at most this many figures: the first ones."""
 COLUMN = 46
-"""Width in characters of each column of `versus`."""
+"""Width of the column of a controller in `versus`, in characters, with the space that separates it from the next."""
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-"""Terminal control sequences, which change colours, move the cursor or set the title."""
+"""Terminal control sequences, such as those that change colours, move the cursor or set the title."""
 
 
 def printable(text: str) -> str:
-    """Return *text* without terminal escape sequences. Tabs become spaces, other unprintable characters U+FFFD."""
+    """Return *text* without terminal escape sequences.
+
+    Tabs become spaces. Other unprintable characters, even line breaks, become U+FFFD.
+    """
     plain = _ESCAPE_SEQUENCE.sub("", text).expandtabs(4)
     return "".join(character if character.isprintable() else "\ufffd" for character in plain)
 
@@ -68,7 +71,7 @@ def outcome(report: ExamReport) -> str:
 
 
 def names(reports: Sequence[ExamReport]) -> list[str]:
-    """Return the name of each test of *reports* once, in the order of the tests."""
+    """Return the name of each test in *reports* once, in the order in which the names first appear."""
     return list(dict.fromkeys(result.name for report in reports for result in report.results))
 
 
@@ -79,13 +82,13 @@ def result_of(report: ExamReport, name: str) -> Result | None:
 # The terminal
 
 
-def progress(number: int, total: int, name: str, left_s: float) -> str:
-    """Return the line to show during test *name*, the *number*-th of *total*. The rest of the exam takes *left_s*."""
-    return f"test {number} of {total}: {name} (about {duration(left_s)} left)"
+def progress(number: int, total: int, title: str, left_s: float) -> str:
+    """Return the line to show during a test, the *number*-th of *total*. The exam will probably end in *left_s*."""
+    return f"test {number} of {total}: {title} (about {duration(left_s)} left)"
 
 
 def line(result: Result, colour: bool = False) -> str:
-    """Return one line about a test: its verdict, its key figures, the first failed check of each level, and remarks."""
+    """Return one line about a test: its verdict, `why`, the first figures, failed checks in brief, and `notes`."""
     parts = [result.why] if result.why else []
     parts += [f"{figure.name} {value_of(figure)}" for figure in result.figures[:KEY_FIGURES]]
     parts += _in_brief(failures(result, Level.MUST), "")
@@ -98,7 +101,7 @@ def line(result: Result, colour: bool = False) -> str:
 
 
 def _in_brief(failed: list[Check], before: str) -> Iterator[str]:
-    """Yield the first of the *failed* checks, and how many follow."""
+    """Yield the first of the *failed* checks, and how many others failed. Yield nothing if none failed."""
     if failed:
         yield f"{before}{failed[0].rule} failed at {seconds(failed[0].at_ms)}: {failed[0].found}"
     if len(failed) > 1:
@@ -108,7 +111,8 @@ def _in_brief(failed: list[Check], before: str) -> Iterator[str]:
 def summary(report: ExamReport, place_of: Callable[[str], str] | None = None) -> str:
     """Return the verdict of the exam, and each failed check in full.
 
-    *place_of* takes the name of a test and returns where to find more, such as a directory or a part of the page.
+    *place_of* takes the name of a test with failed checks. It returns where to find more about the test, such as a
+    directory or a part of the page. None: leave this out.
     """
     lines = [f"{outcome(report)}: {counts(report)}, in {duration(report.seconds)}."]
     for level, heading in (
@@ -167,7 +171,7 @@ def _row(name: str, cells: list[str]) -> str:
 
 
 def _value_of_event(value: object, _: object) -> bool | int | str | None:
-    """Return *value* if the value of an event may have its type; raise TypeError otherwise."""
+    """Return *value* if its type is allowed for the value of an event; raise TypeError otherwise."""
     if value is None or type(value) in {bool, int, str}:
         return value  # type: ignore[return-value]  # mypy does not narrow by type().
     raise TypeError(f"the value of an event is a bool, int, str or None, not {value!r}")
@@ -178,16 +182,17 @@ CONVERTER.register_structure_hook_func(lambda kind: kind == bool | int | str | N
 
 
 def as_json(report: ExamReport, versus: ExamReport | None = None) -> str:
-    """Return *report* as JSON: an object with the fields of `ExamReport`. Nested values are objects too.
+    """Return *report* as JSON: an object with the fields of `ExamReport`. Nested classes are objects too.
 
-    - "passed" is true if the controller passed. "versus" is a similar object for the other controller, or null.
+    - Two keys are added: "passed" is true if the controller passed. "versus" is a similar object for the other
+      controller, or null.
     - An enum is its value: a level "must" or "beyond", a verdict "passed", "failed", "skipped" or "unjudged", a kind of
       event as in `EventKind`, a button 0 (hall up), 1 (hall down) or 2 (cab).
     - Keys that end in "_ms" are times in milliseconds since the start of the test; only "late_ms" is a duration.
     - "seconds" is how long the exam took.
-    - Cars and floors count from 0. If a "car" is null, the value concerns the whole group.
-    - "timeline" is null for a test that was skipped or not judged. Its "datagrams" are as in `Timeline`: per tenth of a
-      second, then per car.
+    - Cars and floors are numbered from 0. If "car" is null, the check or intervention concerns the whole group.
+    - "timeline" is null for a test that was skipped or not judged. Its "datagrams" has a list for each tenth of a
+      second: the number of IP packets that each controller sent.
 
     Keys are not renamed; new ones may be added.
     """

@@ -1,8 +1,9 @@
 """Draws the lane of one car in the timeline of a test, as SVG.
 
 At the top is the height of the car. Below it are rows for the motor, the floor indicator, each button with its lamp,
-each fault, rejected requests, and the IP packets that the controller sent. Each mark has a class: report.html gives it
-a colour, and LEGEND explains it. Floor sensors are not drawn, because the height shows the same.
+each of SWITCHES, rejected requests, and the IP packets that the controller sent. Each mark has a class. report.html
+gives the class a colour. LEGEND explains it, unless it is part of the background or a text. Floor sensors are not
+drawn, because the height shows the same.
 """
 
 import math
@@ -18,7 +19,7 @@ from elevator.exam.results import CarEvent, Height, Timeline
 EDGE = 14
 """Space left and right of the time axis, for the labels at its ends."""
 GUTTER = 98
-"""Width of the labels of the rows. All lengths are in units of the picture, about a pixel each."""
+"""Width of the column with the labels of the rows. All lengths are in units of the picture, about a pixel each."""
 ROW = 15
 HISTOGRAM = 24
 GAP = 12
@@ -33,7 +34,7 @@ SWITCHES = {
     EventKind.SERVER: ("server off", False, "fault"),
     EventKind.CLIENT: ("offline", False, "away"),
 }
-"""For each switch: the label of its row, the value that is drawn as a bar, and the class of the bar."""
+"""For each kind of event with a row of bars: the label of the row, the value that the bars show, and their class."""
 UNSAFE = {EventKind.MISBEHAVIOUR, EventKind.OUT_OF_BOUNDS}
 REJECTED = {EventKind.BAD, EventKind.RELOAD}
 
@@ -53,7 +54,7 @@ LEGEND = {
 
 
 class Axis(NamedTuple):
-    """The time axis: `width` units for `end_ms` milliseconds."""
+    """The time axis, from 0 to `end_ms`, in a plot that is `width` units wide and has an EDGE on both sides."""
 
     end_ms: int
     width: int
@@ -63,7 +64,7 @@ class Axis(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """A drawn lane: its labels and marks as SVG, and its height."""
+    """A drawn lane: its labels and marks as SVG, and its height with the GAP below it."""
 
     labels: str
     marks: str
@@ -71,7 +72,7 @@ class Lane(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """A row of a lane. The marks are relative to the middle of the row."""
+    """A row of a lane. The marks are SVG, with y = 0 in the middle of the row."""
 
     label: str
     marks: str
@@ -79,7 +80,6 @@ class _Row(NamedTuple):
 
 
 def lane(timeline: Timeline, car: int, axis: Axis) -> Lane:
-    """Draw the lane of *car*."""
     seen = sorted((each for each in timeline.seen if each.car == car), key=lambda each: each.at_ms)
     track = _track([each for each in timeline.heights if each.car == car], axis.end_ms)
     step = min(max(100 // max(timeline.floors - 1, 1), 12), 24)
@@ -113,7 +113,7 @@ def lane(timeline: Timeline, car: int, axis: Axis) -> Lane:
 
 
 def _rows(timeline: Timeline, car: int, seen: Sequence[CarEvent], axis: Axis) -> Iterator[_Row]:
-    """Yield the rows of *car*. Omit the rows without any event."""
+    """Yield the rows of *car*. Omit rows without events. The row of packets is there if any controller sent packets."""
     kinds = {each.kind for each in seen}
     if EventKind.MOTOR in kinds:
         yield _Row("motor", _motor(seen, axis))
@@ -146,7 +146,8 @@ def spans(
     """Return the start and end of each span in which *kind* had *value*.
 
     A span begins at an event of *kind* with *value*, or at 0 if the first event has another value. It ends at the next
-    event of *kind* with another value or of the kind *off*; if there is none, at *end_ms*.
+    event of *kind* with another value or of the kind *off*; if there is none, at *end_ms*. A span that ends at 0 is
+    omitted.
     """
     found = []
     changes = [(each.at_ms, each.kind is kind and each.value is value) for each in seen if each.kind in {kind, off}]
@@ -188,7 +189,7 @@ def _motor(seen: Sequence[CarEvent], axis: Axis) -> str:
 
 
 def _indicator(seen: Sequence[CarEvent], axis: Axis) -> str:
-    """Return the numbers that the floor indicator shows, each at its time. Omit those that would overlap."""
+    """Return the numbers that the floor indicator shows, each when it appears. Omit one that would overlap another."""
     texts, free = "", 0.0
     for each in seen:
         if each.kind is EventKind.INDICATOR and each.value is not None and (x := axis.x(each.at_ms)) >= free:
@@ -213,7 +214,7 @@ def _histogram(sent: Sequence[int], most: int, axis: Axis) -> str:
 
 
 def _track(heights: Iterable[Height], end_ms: int) -> list[tuple[int, float]]:
-    """Return the points of the line through *heights* from 0 to *end_ms*. Return no points if there are no heights."""
+    """Return the `simplified` line through *heights*, from 0 to *end_ms*; no points if there are no heights."""
     points = [(each.at_ms, each.floor) for each in sorted(heights, key=lambda each: each.at_ms)]
     if not points:
         return []
@@ -221,7 +222,7 @@ def _track(heights: Iterable[Height], end_ms: int) -> list[tuple[int, float]]:
 
 
 def simplified(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Drop points that are within TOLERANCE of a straight line between the points that stay."""
+    """Return *points* without those that are within TOLERANCE of a straight line between the others."""
     kept = [points[0]]
     # With a slope between these limits, a line from the last point kept passes near all points dropped since.
     low, high = -math.inf, math.inf

@@ -1,7 +1,7 @@
 """The results of one or two exams as a self-contained HTML page, which needs no script and loads nothing.
 
-report.html contains the styles. All texts of a report pass through `_text`, because the examined controller may have
-printed them.
+report.html contains the styles. Every text of a report is made printable and escaped, here by `_text`, because the
+examined controller may have printed it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,9 +25,9 @@ from elevator.exam.report_timeline import LEGEND, draw
 from elevator.exam.results import Check, ExamReport, Grade, Level, Result
 
 FAILURES = 3
-"""How many failed checks the list of failed tests shows for each test."""
+"""The list of failed tests shows at most this many failed checks of each test."""
 LATE_MS = 25
-"""If the rig was late by more than this, the page says so."""
+"""If the rig was late by more than this during a test, the page says so."""
 SAMPLES = {
     "car": '<path class="car" d="M1 9L9 5H23"/>',
     "door": '<path class="door" d="M2 7H22"/><path class="car" d="M0 7H24"/>',
@@ -77,7 +77,7 @@ def _head(reports: Sequence[ExamReport]) -> str:
 
 
 def _failures(reports: Sequence[ExamReport]) -> str:
-    """List the tests that failed, with their first failed checks."""
+    """Return a list of the tests that failed, with their first failed *must* checks; empty if none failed."""
     lists = []
     for report in reports:
         rows = []

@@ -1,6 +1,6 @@
 """Draws what happened during a test as SVG: the lanes of all cars on one time axis, interventions and failures.
 
-The drawing is two pictures side by side: the labels, which stay in place when a narrow screen scrolls, and the plot.
+The drawing is two pictures side by side: the labels, and the plot. On a narrow screen, only the plot scrolls.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +22,10 @@ LETTER = 6.8
 LEVEL = 16
 """Height of a line of labels above the plot."""
 LEVELS_MAX = 5
-"""If the labels need more lines, or the label of an intervention is wider than half of the plot, numbers replace the
-texts of the interventions, and a list below the plot explains the numbers."""
+"""If the labels need more lines than this, or the label of an intervention is at least half as wide as the plot,
+numbers replace the texts of the interventions, and a list below the plot explains the numbers."""
 NEAR = 3.0
-"""Failures of one rule in one lane share a label if they are drawn closer than this."""
+"""Failures with the same rule, level and car share a label if they are drawn closer than this."""
 
 LEGEND = report_lane.LEGEND | {
     "done": "intervention of the test",
@@ -63,11 +63,11 @@ class _Placed(NamedTuple):
     """The row of the label above the plot; 0 is the lowest."""
     start: float
     end: float
-    """Where the text starts and ends. The text is left of its line if there is no room to the right."""
+    """Where the text starts and ends. The text is left of its line if there is room only there."""
 
 
 def draw(timeline: Timeline, checks: Iterable[Check]) -> Drawing:
-    """Draw *timeline*, with the moment of each failed check."""
+    """Draw *timeline*, and mark those of *checks* that failed."""
     end_ms = max(timeline.end_ms, 1)
     axis = Axis(end_ms, min(max(WIDTH, PER_S * end_ms // 1000), WIDTH_MAX))
     placed, numbered = _labels(timeline, checks, axis)
@@ -100,7 +100,7 @@ def _pictures(timeline: Timeline, axis: Axis, labels: str, marks: str, height: i
 
 
 def _ticks(axis: Axis) -> Iterator[float]:
-    """Yield round times in seconds that are at least 45 units apart."""
+    """Yield round times in seconds, at least 45 units apart in a test of up to 56 minutes."""
     per_s = (axis.width - 2 * EDGE) / axis.end_ms * 1000
     step_s = next((step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60) if step * per_s >= 45), 120)
     yield from (n * step_s for n in range(int(axis.end_ms / 1000 / step_s + 1e-9) + 1))
@@ -121,7 +121,7 @@ def _times(axis: Axis, top: int, bottom: int) -> Iterator[str]:
 
 
 def _labels(timeline: Timeline, checks: Iterable[Check], axis: Axis) -> tuple[list[_Placed], tuple[str, ...]]:
-    """Place the labels above the plot. Return them, and the texts of the interventions if numbers replace them."""
+    """Place the labels above the plot. Return them, and the texts of interventions whose labels are only numbers."""
     failed = _failed(checks, axis)
     done = sorted(timeline.interventions, key=lambda each: each.at_ms)
     named = [_Label(axis.x(each.at_ms), printable(each.text), "done", each.car) for each in done]
@@ -134,7 +134,7 @@ def _labels(timeline: Timeline, checks: Iterable[Check], axis: Axis) -> tuple[li
 
 
 def _failed(checks: Iterable[Check], axis: Axis) -> list[_Label]:
-    """Return a label for each failed check. Omit it if it is NEAR the last label of the same rule, level and car."""
+    """Return labels for the failed ones of *checks*. Omit a label NEAR the last one of the same rule, level and car."""
     last: dict[tuple[str, Level, int | None], float] = {}
     labels = []
     for check in sorted((check for check in checks if not check.passed), key=lambda check: check.at_ms):
