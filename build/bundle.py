@@ -1,16 +1,18 @@
 """Build dist/elevator: one executable for Linux that needs no Python. A release runs with glibc GLIBC_NEWEST or newer.
 
- 1. Nuitka compiles the program and collects its libraries in .cache/bundle/elevator.dist (its standalone mode).
- 2. No file in this folder may need a glibc newer than GLIBC_NEWEST. Otherwise a local build prints a warning, and a
-    build in CI fails.
+ 1. Nuitka, in its standalone mode, compiles the program and collects its libraries in .cache/bundle/elevator.dist.
+ 2. imports.py checks that no import fails because a module was left out.
  3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
+ 4. Neither the executable nor any file in the folder may need a glibc newer than GLIBC_NEWEST. Otherwise a local build
+    prints a warning, and a build in CI fails.
 
 Nuitka has a onefile mode too, but it keeps a parent process. The parent turns SIGTERM into SIGINT and unpacks at every
 start. If it is killed, it leaves the unpacked files behind, and the program ends too, although a node must keep
 running. The cached variant of onefile mode overwrites the files of running copies.
 
 By default, Nuitka includes the standard library as bytecode. LEFT_OUT excludes the modules that the program does not
-need. Bundled code contains imports of these modules, but the program never executes those imports.
+need. Bundled code still imports some of these modules, but the program never executes such an import, or the code
+handles its failure.
 """
 
 import hashlib
@@ -57,7 +59,8 @@ BYTECODE = "attr attrs cattrs rich serial typing_extensions websockets"
 program nor a simulation faster."""
 
 LEVEL = "-O1"
-"""The C compiler's optimisation level. The default, -O3, would double the build time for at most 5 % more speed."""
+"""The optimisation level for the C code that Nuitka generates. -O3 would double the build time for at most 5 % more
+speed."""
 
 LEFT_OUT = {
     "features of rich that the program does not use": "pygments markdown_it rich.markdown rich.syntax"
@@ -102,7 +105,7 @@ def main() -> None:
     print(f"compiled in {time.monotonic() - began:.0f} s")
     failing = bundled().failing() - {each for those in EXCUSED.values() for each in those}
     if failing:
-        sys.exit("\n".join(["bundle: these imports of left-out modules would fail:", *sorted(failing)]))
+        sys.exit("\n".join(["bundle: these imports would fail, because the module is missing:", *sorted(failing)]))
     newest = newest_glibc(FOLDER)
     pack()
     newest = max(newest, newest_glibc(BINARY.parent))
@@ -136,7 +139,7 @@ def compile_program() -> None:
 
 
 def bundled() -> Bundle:
-    """Read from Nuitka's report which modules FOLDER contains."""
+    """Return the modules in FOLDER, according to Nuitka's report."""
     places = {
         "${sys.real_prefix}": sys.base_prefix,
         "${sys.prefix}": sys.prefix,
@@ -199,7 +202,7 @@ def digests(files: list[Path], library: Path) -> list[int]:
 
 
 def decompressor() -> Path:
-    """Compile the zstd decompressor that comes with Nuitka; return the path of the object file."""
+    """Compile the zstd decompressor and XXH64 that come with Nuitka; return the path of the object file."""
     nuitka = find_spec("nuitka")
     assert nuitka is not None
     assert nuitka.origin is not None

@@ -2,10 +2,10 @@
 
     python build/damage.py dist/elevator [SEED]
 
-The test flips one byte in each file; SEED determines the offsets. It also removes and replaces files, folders and the
-symbolic link to the executable, and changes the permissions of files and folders. Several instances that start at once
-must all work. A running node must be able to restart its processes after a repair. If the disk is full, the program
-must run from another folder. If dist/elevator itself is damaged, it must say so.
+The test flips one byte in each file, at an offset that depends on SEED (default: random). It also removes and replaces
+files, folders and the symbolic link to the executable, and changes the permissions of files and folders. Several
+instances that start at once must all work. A running node must be able to restart its processes after a repair. If the
+disk is full, the program must run from another folder. If dist/elevator itself is damaged, it must say so.
 """
 
 import fcntl
@@ -27,7 +27,8 @@ STARTS_AT_ONCE = 4
 CACHE = "cache"
 
 Tree = dict[str, tuple[int, bytes]]
-"""The mode and content of each path in a folder. The content of a link is its target; only files and links have any."""
+"""The mode and content of each path in a folder, and of the folder itself, ".". The content of a link is its target;
+paths other than files and links have no content."""
 
 
 def read_tree(folder: Path) -> Tree:
@@ -187,7 +188,7 @@ def try_many_starts(copy: Copy, programs: Programs, random_: random.Random) -> N
 
 
 def parent(pid: int) -> int:
-    """Return the process id of the parent of *pid*, or 0 if *pid* has ended."""
+    """Return the process id of the parent of *pid*, or 0 if there is no process *pid*."""
     try:
         return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -254,8 +255,9 @@ printf x | dd of="$(echo "$2"/elevator-*/*/elevator.bin)" conv=notrunc 2>/dev/nu
 XDG_CACHE_HOME="$2" TMPDIR="$3" "$4" --version
 ls "$2"/elevator-*
 """
-"""A shell script for a separate mount namespace. It starts the program with its cache on a small disk and damages the
-unpacked copy. Then it starts the program again. Only TMPDIR has room for a repair."""
+"""A shell script for a separate mount namespace. Its arguments are the size of a disk in bytes, the disk's mount point,
+TMPDIR and the program. It starts the program with its cache on this disk and damages the unpacked copy. Then it starts
+the program again. A repair needs more room than the disk has, so the program must unpack itself into TMPDIR."""
 
 
 def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:

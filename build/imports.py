@@ -1,11 +1,11 @@
 """Find imports that fail in the bundle because it lacks the imported module.
 
-The search starts at our package and at CODECS, and follows all imports. It reports imports of modules that the bundle
-lacks, except for imports
+The search starts at our package and at CODECS. It follows all imports except those in branches that this Python does
+not take. It reports imports of modules that the bundle lacks, but not imports
 
 - in functions of libraries; those in functions of our package count, because some command calls each function,
-- in a `try` that handles the failure, and
-- in branches that this Python does not take.
+- in a `try` with a handler that catches the failure,
+- in such a handler if the imports in its `try` succeed, or in the `else` if one fails.
 
 It does not see calls of importlib.import_module. build/smoke.py runs every command to find the failures that this
 search misses.
@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 OWN = "elevator"
 CODECS = ["encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8"]
-"""Codecs that Python itself loads, for standard streams and host names. Other codecs load only if code names them."""
+"""Codecs that Python itself loads, for standard streams and host names. It also loads the codec of the user's locale:
+see bootstrap.c. Other codecs load only if code names them."""
 EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "importlib._bootstrap_external"}
 """Modules of the interpreter itself. os.path is an alias of posixpath."""
@@ -29,9 +30,9 @@ BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "impor
 
 class Import(NamedTuple):
     name: str
-    is_executed: bool
-    """True if loading the importing module, or calling a function of our package, executes this import, and no handler
-    catches its failure."""
+    must_succeed: bool
+    """True if loading the importing module, or calling a function of our package, may execute this import, and no
+    handler catches its failure."""
 
 
 class Bundle:
@@ -42,7 +43,7 @@ class Bundle:
         self._held = {*sources, *others, *BUILT_IN}
 
     def failing(self) -> set[str]:
-        """Return the imports that would fail, each as `MODULE imports MODULE`."""
+        """Return the imports that would fail, each as `MODULE imports MODULE`; for a codec, `Python imports MODULE`."""
         found = {f"Python imports {name}" for name in CODECS if name not in self._held}
         seen: set[str] = set()
         to_read = [*CODECS, *(name for name in self._sources if name.partition(".")[0] == OWN)]
@@ -53,7 +54,7 @@ class Bundle:
             seen.add(module)
             for each in self._imports(module):
                 to_read.append("posixpath" if each.name == "os.path" else each.name)
-                if each.is_executed and each.name not in self._held:
+                if each.must_succeed and each.name not in self._held:
                     found.add(f"{module} imports {each.name}")
         return found
 
@@ -66,7 +67,7 @@ class Bundle:
     def _walk(self, body: Sequence[ast.stmt], package: list[str], own: bool, *, executed: bool) -> Iterator[Import]:
         """Yield the imports in *body*, which belongs to a module in *package*. *own* is true for our package.
 
-        *executed* is true if loading the module, or calling a function of our package, executes *body*.
+        *executed* is true if loading the module, or calling a function of our package, may execute *body*.
         """
         for statement in body:
             match statement:
@@ -80,7 +81,7 @@ class Bundle:
                     is_expected = any(map(expects_failure, handlers))
                     inner = list(self._walk(tried, package, own, executed=executed))
                     fails = is_expected and any(each.name not in self._held for each in inner)
-                    yield from (each._replace(is_executed=executed and not is_expected) for each in inner)
+                    yield from (each._replace(must_succeed=executed and not is_expected) for each in inner)
                     for handler in handlers:
                         rescues = executed and (fails or not expects_failure(handler))
                         yield from self._walk(handler.body, package, own, executed=rescues)
@@ -109,7 +110,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Return whether *name* is a module that the bundle lacks, and not an attribute of its package."""
+        """Return whether *name*, which the bundle lacks, is a module in its package's folder, not an attribute."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False

@@ -6,8 +6,8 @@
 `elevator exam` examines three nodes while half of all packets are lost. Two more nodes share a key and have simulated
 I/O cards on pseudo-terminals. One drives its card directly, the other through `elevator serve-card`. The test presses
 buttons on their panels. The lamps of all calls must light, both doors must open, and the lamps must go out. At the end,
-the test sends SIGTERM to all programs. They and their processes must exit within END_S, with status 0. Finally, the
-test fails if it has not run every command that `--help` lists.
+the test sends SIGTERM to all programs that it has left running. They must exit within END_S, with status 0, and leave
+no process behind. Finally, the test fails if it has not run every command that `--help` lists.
 """
 
 import json
@@ -35,7 +35,7 @@ EXAM_S = 600.0
 """The timeout of the exam."""
 END_S = 2.0
 MARK = "ELEVATOR_SMOKE"
-"""The environment variable that marks the programs started here, and their descendants."""
+"""The environment variable by which `descendants` finds the processes of the programs that `Programs` has started."""
 
 
 class Failed(Exception):
@@ -69,12 +69,12 @@ class SimulatorClient:
         return cars
 
     def lit(self) -> set[Call]:
-        """Return the calls of all lit lamps."""
+        """Return the lit lamps of all panels, as calls."""
         lamps = [(car["car"], button, floors) for car in self.cars() for button, floors in car["lamps"].items()]
         return {Call(car, button, floor) for car, button, floors in lamps for floor in floors}
 
     def opened(self) -> set[int]:
-        """Return the cars whose door has opened."""
+        """Return the cars whose door has opened since the simulator started."""
         return {event["car"] for event in self.ask("events", since=0)["events"] if event["kind"] == "door"}
 
 
@@ -108,7 +108,7 @@ def is_marked(process: Path, mark: str) -> bool:
 
 
 def kill(mark: str) -> None:
-    """Kill all processes with *mark*. Suspend them first, so that none can replace another."""
+    """Kill the `descendants` of *mark*. Suspend them first, so that none can replace another."""
     while pids := descendants(mark):
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
@@ -177,7 +177,8 @@ class Programs:
     def end(self) -> float:
         """End all programs with SIGTERM; return the duration in seconds.
 
-        Raise Failed if one exits early or with a status other than 0, leaves a process behind or exceeds END_S.
+        Raise Failed if one has already exited, exits with a status other than 0, leaves a process behind or takes
+        longer than END_S.
         """
         began = time.monotonic()
         for name, process in self.running.items():
