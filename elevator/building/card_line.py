@@ -151,15 +151,21 @@ class CardLine:
         """Plug in the card if it is unplugged. Raise OSError if the pseudo-terminal or the link cannot be created."""
         if self.path:
             return
-        self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
-        self._building.watch(self._master, selectors.EVENT_READ, lambda _: self._receive())
-        if self._link is not None:
-            new_link = self._link.with_name(f"{self._link.name}.new")
-            new_link.symlink_to(self.path)
-            new_link.replace(self._link)
+        master, slave = pty.openpty()
+        path = os.ttyname(slave)
+        try:
+            tty.setraw(slave)
+            if self._link is not None:
+                new_link = self._link.with_name(f"{self._link.name}.new")
+                new_link.symlink_to(path)
+                new_link.replace(self._link)
+        except OSError:
+            os.close(slave)
+            os.close(master)
+            raise
+        os.set_blocking(master, False)
+        self._master, self._slave, self.path = master, slave, path
+        self._building.watch(master, selectors.EVENT_READ, lambda _: self._receive())
 
     def unplug(self) -> None:
         """Unplug the serial cable. The card keeps its power and its outputs."""

@@ -159,6 +159,15 @@ def test_card_can_be_unplugged_and_replugged(building: Building, tmp_path: Path)
     line.unplug()
 
 
+def test_card_stays_unplugged_if_its_link_cannot_be_created(building: Building, tmp_path: Path) -> None:
+    line = CardLine(building, 0, tmp_path / "card")
+    line.unplug()
+    (tmp_path / "card.new").mkdir()
+    with pytest.raises(FileExistsError):
+        line.plug()
+    assert building.is_plugged(0) is False
+
+
 def run(*arguments: str) -> subprocess.Popen[str]:
     command = [*PROGRAM, "sim", "--headless", "--port", "0", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
