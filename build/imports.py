@@ -36,7 +36,7 @@ class Import(NamedTuple):
 
 
 class Bundle:
-    """The modules of a bundle. *sources* maps each Python module to its file; *others* have no Python source."""
+    """The modules of a bundle. *sources* maps each Python module to its file. *others* names those without source."""
 
     def __init__(self, sources: Mapping[str, Path], others: set[str]) -> None:
         self._sources = sources

@@ -6,7 +6,7 @@ Rules:
 - This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
   `hardware/server_side.py` explains what happens to incomplete messages.
 - Whenever the state of a connection changes, `_update_watch` selects the socket events to wait for.
-- The history stores each change of an elevator with its time.
+- The history stores all events (see `Event`) with their times.
 """
 
 import random
@@ -41,7 +41,7 @@ class Server:
         """None while the server is stopped."""
         self.client: socket.socket | None = None
         self.is_paused = False
-        """True while the server neither accepts nor serves a client."""
+        """True while the server does not serve its client, if it has one, and accepts no other."""
         self.reader = MessageReader()
         self.unsent = b""
         """Replies that did not fit in the send buffer. The server reads no more requests until they are sent."""
@@ -108,7 +108,7 @@ class Building:
         ]
         self.history = History()
         self.cards: dict[int, SerialCard] = {}
-        """The I/O card of each car; empty without `--card`."""
+        """The I/O card of each car that has one."""
         self._selector = selectors.DefaultSelector()
         for car in range(len(self.servers)):
             self._update_watch(car)
@@ -125,7 +125,7 @@ class Building:
         self._selector.close()
 
     def run_once(self, timeout_s: float) -> None:
-        """Wait up to *timeout_s* for a socket or a scheduled change. Then serve sockets and advance elevators."""
+        """Wait up to *timeout_s* for a watched socket or a scheduled change. Then handle everything that is due."""
         now_us = began_us = self.settle()
         wakes = [elevators.wake_at_ms(server.elevator) for server in self.servers]
         expiries = [self._expires_at_ms(car) for car in range(len(self.servers))]
@@ -317,7 +317,10 @@ def open_building(
     press_ms: int = 200,
     stop_on_disconnect: bool = True,
 ) -> Building:
-    """Return a building on consecutive ports from *port* (0: any free ports). Raise Refused if a port is not free."""
+    """Return a building whose elevators listen on consecutive ports from *port* (0: on any free ports).
+
+    Raise Refused if that fails, for example because a port is in use.
+    """
     with ExitStack() as stack:
         listeners = [stack.enter_context(listen(host, port and port + car)) for car in range(len(shafts))]
         stack.pop_all()

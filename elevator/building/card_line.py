@@ -55,7 +55,7 @@ RELEASE_US = 500_000
 
 @frozen
 class Card:
-    """The part of the simulated card's state that is not in `SimulatedElevator`."""
+    """The state of the simulated card that `apply_byte` needs besides the `SimulatedElevator`."""
 
     speed: int = 0
     """PWM value of the motor, 0..255. The simulated car moves equally fast at any value except 0."""
@@ -90,9 +90,9 @@ def apply_byte(
 
 
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
-    """Set the level of an output *pin*. Return the new card and the equivalent server message.
+    """Set the level of *pin*. Return the new card and the equivalent server message.
 
-    The message has no padding. It is empty for an unconnected pin, and for the direction of a stopped motor.
+    The message has no padding. It is empty if *pin* is no connected output, or sets the direction of a stopped motor.
     """
     if pin in LAMPS:
         return card, (2, *LAMPS[pin], high)
@@ -108,7 +108,7 @@ def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
     if pin == PWM_PIN:  # A constantly high PWM pin means full speed.
         card = evolve(card, speed=FULL_SPEED)
         return card, motor_message(card)
-    return card, ()  # The pin is not connected.
+    return card, ()  # Not a connected output.
 
 
 def motor_message(card: Card) -> tuple[int, ...]:
@@ -132,7 +132,8 @@ class CardLine:
     def __init__(self, building: Building, car: int, link: Path | None = None) -> None:
         """Add the card to *building* and plug it in; raise OSError if that fails.
 
-        *link* is the path of a symbolic link that points to the pseudo-terminal while the card is plugged in.
+        *link* is the path of a symbolic link that points to the pseudo-terminal while the card is plugged in; None: no
+        link.
         """
         self.card = Card()
         self.path = ""
@@ -188,7 +189,10 @@ class CardLine:
         return min(times, default=None)
 
     def advance(self, now_us: int) -> None:
-        """Process all bytes that have arrived by *now_us*, in both directions."""
+        """Process all bytes that have arrived by *now_us*, in both directions.
+
+        If it is due, also end the controller's exclusive use of the port.
+        """
         old = elevator = self._building.servers[self._car].elevator
         while self._to_card and self._to_card[0][0] <= now_us:
             arrived_at_us, byte = self._to_card.popleft()

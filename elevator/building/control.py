@@ -1,9 +1,9 @@
 """The requests to a simulated building: their types and their parser.
 
-The control socket accepts all of them, and the page accepts most: see occupied_building.py.
+The control socket accepts all of them. The page may send most of them: see occupied_building.py.
 
-A request is a JSON object such as `{"do": "stop", "car": 0, "on": true}`. It is validated completely before it is
-executed.
+A request is a JSON object such as `{"do": "stop", "car": 0, "on": true}`. `parse` checks the names and types of its
+fields. operations.py checks their values before it changes anything.
 """
 
 import json
@@ -17,14 +17,14 @@ from cattrs.errors import BaseValidationError
 from cattrs.v import format_exception
 
 LINE_LIMIT = 65_536
-"""Maximum length of a request in bytes. The control socket disconnects a client that exceeds it."""
+"""Maximum length of a request on the control socket, in bytes. A client that exceeds it is disconnected."""
 
 
 @frozen
 class PressButton:
     """Press a button for `ms` milliseconds (default: `press_ms` of the building).
 
-    If `held` is not None, hold the button down (true) or release it (false) instead.
+    If `held` is not None, hold the button down (true) or release it (false) instead. Then `ms` must be None.
     """
 
     car: int
@@ -55,7 +55,7 @@ class Put:
 
 @frozen
 class PutBack:
-    """Move a car that is out of bounds to the nearest floor and stop its motor."""
+    """If the car is out of bounds, move it to the nearest floor and stop its motor."""
 
     car: int
 
@@ -69,7 +69,7 @@ class State:
 
 @frozen
 class Events:
-    """Ask for the events from number `since` on."""
+    """Ask for the events from number `since` on; see `History.since`."""
 
     since: int = 0
 
@@ -90,7 +90,7 @@ REQUESTS: Mapping[str, type[Request]] = {
 }
 """For each request name, the type of the request. The requests of type `Switch` operate:
 
-- `stop`: the stop button;
+- `stop`: the stop button, held down while it is on;
 - `obstruct`: the obstruction switch;
 - `power`: the motor's power;
 - `server`: the elevator server; turning it off closes its connection and its port;
@@ -100,7 +100,7 @@ REQUESTS: Mapping[str, type[Request]] = {
 
 
 class Refused(Exception):
-    """A request cannot be executed, or a port cannot be opened. The message is one line with the reason."""
+    """A request cannot be executed, or a building, page or demo cannot be set up. The message is a one-line reason."""
 
 
 def _exactly(wanted: type) -> Callable[[object, object], object]:

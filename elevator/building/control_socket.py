@@ -1,8 +1,9 @@
 """The control socket of a simulated building: TCP on loopback, with one JSON object per line in each direction.
 
 The reply to `{"do": "press", "car": 0, "button": "up", "floor": 1}` is `{"ok": true, "ms": 81542.114, "next": 17}`.
-Here "ms" is the time on the monotonic clock, and "next" is the number of the next event. The reply to an invalid or
-refused request is `{"error": "..."}`. control.py lists the requests.
+Here "ms" is the time in milliseconds on the monotonic clock, and "next" is the number that the next event will get. The
+reply to an invalid or refused request is `{"error": "..."}`. control.py lists the requests. `History.since` explains
+the reply to `events`.
 """
 
 import selectors
@@ -83,7 +84,10 @@ class ControlSocket:
         self._clients.remove(client)
 
     def _answer_lines(self, client: ControlClient) -> bool:
-        """Answer complete lines, but stop once _CHUNK bytes of replies are unsent. Return whether any are unsent."""
+        """Answer complete lines, but stop once _CHUNK bytes of replies are unsent.
+
+        Return whether there are unsent replies.
+        """
         while not client.is_ending and len(client.unsent) < _CHUNK:
             line, newline, rest = client.received.partition(b"\n")
             if len(line) > LINE_LIMIT:

@@ -2,7 +2,7 @@
 
 Rules:
 - Unsafe commands, such as opening the door between floors, are executed as by real hardware. `Counters` counts them.
-- Bad requests are only counted and described: see protocol.py.
+- Bad requests change only `bad_requests` and `last_bad`: see protocol.py.
 - Before changing an elevator, the caller must `settle` it: advance it to the current time. Then the time of each event
   is exact even if the caller is late.
 - `changes` derives events by comparing two states of an elevator, so no code path can forget to report a change.
@@ -41,7 +41,7 @@ class EventKind(StrEnum):
 
 
 class Event(NamedTuple):
-    """A change of an elevator, of its connection, or of its `Counters`.
+    """A change of an elevator, of its server or connection, or of its `Counters`.
 
     Only presses, releases and lamps have a `button` and a `floor`.
     """
@@ -54,7 +54,7 @@ class Event(NamedTuple):
 
 
 class ButtonPress(NamedTuple):
-    """A button that is down until `until_ms`, or until `release` if `until_ms` is None."""
+    """A button that is down. It goes up at `until_ms` (None: never), or earlier if it is released."""
 
     button: Button
     floor: int
@@ -63,7 +63,10 @@ class ButtonPress(NamedTuple):
 
 @frozen
 class Counters:
-    """How often the controller did something unsafe, asked for a reload, or sent a bad request."""
+    """How often the controller sent an unsafe command, asked for a reload or sent a bad request.
+
+    Also how often the car went out of bounds.
+    """
 
     motor_with_door_open: int = 0
     door_with_motor_on: int = 0
@@ -89,9 +92,10 @@ class SimulatedElevator:
     stop_lamp: bool = False
     obstructed: bool = False
     sensed: int | None = None
-    """The floor whose sensor was active at the last `settle`; None between floors."""
+    """The floor whose sensor was active at the last `settle`, `put` or `put_back`; None between floors and out of
+    bounds."""
     out: bool = False
-    """True if the car was out of bounds at the last `settle`."""
+    """True if the car was out of bounds when `sensed` was last updated."""
     counts: Counters = Counters()
     last_bad: str = ""
     """Description of the last bad request; empty if there was none."""
@@ -104,7 +108,7 @@ def new_elevator(shaft: Shaft) -> SimulatedElevator:
 
 
 def misbehaviour(counts: Counters) -> int:
-    """Return how often the controller did something unsafe. Reload requests and bad requests do not count."""
+    """Return how many unsafe commands the controller has sent, plus how often the car went out of bounds."""
     return counts.motor_with_door_open + counts.door_with_motor_on + counts.door_between_floors + counts.out_of_bounds
 
 
@@ -115,7 +119,7 @@ def buttons(floors: int) -> Buttons:
 
 
 def pressed(elevator: SimulatedElevator) -> Buttons:
-    """Return the buttons that were down at the last `settle`."""
+    """Return the buttons that are down. A press that has ended still counts until the next `settle`."""
     masks = [0, 0, 0]
     for press in elevator.presses:
         masks[press.button] |= 1 << press.floor
@@ -133,7 +137,10 @@ def wake_at_ms(elevator: SimulatedElevator) -> int | None:
 
 
 def settle(elevator: SimulatedElevator, now_ms: int) -> tuple[SimulatedElevator, tuple[Event, ...]]:
-    """Advance *elevator* to *now_ms*: move the car and end presses. Return the new elevator and the events."""
+    """Apply the changes that are due by *now_ms*: of the floor sensor, and ends of presses.
+
+    Return the new elevator and the events.
+    """
     events: list[Event] = []
     while (wake := wake_at_ms(elevator)) is not None and wake <= now_ms:
         later = _at(elevator, wake)
@@ -195,7 +202,7 @@ def put(elevator: SimulatedElevator, floor: float, now_ms: int) -> SimulatedElev
 
 
 def put_back(elevator: SimulatedElevator, now_ms: int) -> SimulatedElevator:
-    """Move a car that is out of bounds to the nearest floor and stop its motor."""
+    """If the car is out of bounds, move it to the nearest floor and stop its motor."""
     return _at(evolve(elevator, shaft=physics.put_back(elevator.shaft, now_ms)), now_ms)
 
 
@@ -210,13 +217,16 @@ def reject_incomplete(elevator: SimulatedElevator, length: int, now_ms: int) -> 
 
 
 def reject(elevator: SimulatedElevator, bad: Sequence[str], now_ms: int) -> tuple[SimulatedElevator, Event]:
-    """Count one bad request for each description in *bad*. Return the elevator and an event with the last of them."""
+    """Count one bad request for each description in *bad*. Return the elevator and one event, with the last of them."""
     counts = evolve(elevator.counts, bad_requests=elevator.counts.bad_requests + len(bad))
     return evolve(elevator, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 
 
 def changes(old: SimulatedElevator, new: SimulatedElevator, now_ms: int) -> list[Event]:
-    """Return the differences between *old* and *new* as events with the time *now_ms*."""
+    """Return the differences between *old* and *new* as events with the time *now_ms*.
+
+    New bad requests are not among the events, because `reject` reports them.
+    """
     events = [
         Event(now_ms, kind, value)
         for kind, was, value in (

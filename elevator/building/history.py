@@ -1,6 +1,7 @@
 """The history of a simulated building: numbered events with their times.
 
-Programs read it through the control socket. The exam observes the events as they happen.
+Other programs read it through the control socket. `elevator sim` finds the controllers' errors in it. The exam observes
+the events as they happen.
 """
 
 from collections import deque

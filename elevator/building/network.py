@@ -20,7 +20,8 @@ ADDRESS = "127.0.0.1"
 _NODES = "127.0.0.2"
 """The address to which the relay forwards datagrams: any loopback address but ADDRESS."""
 _BATCH = 8192
-"""About how many datagrams to forward before serving other sockets. The kernel queues or drops the rest."""
+"""About how many datagrams to forward in one pass over the sockets of all nodes, so that other sockets do not have to
+wait long. The kernel queues or drops the rest."""
 
 
 class SimulatedNetwork:
@@ -35,7 +36,7 @@ class SimulatedNetwork:
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
         """The arrival time (ms) and content of each node's last valid heartbeat, even if it was not forwarded."""
         self._batch = max(1, _BATCH // nodes**2)
-        """How many datagrams of one node to read at a time. Each is forwarded to all other nodes."""
+        """How many datagrams of one node to read in one pass. Each is forwarded to up to `nodes - 1` others."""
         self._admission = Admission(group)
         self._rng = rng
         self._sockets: list[socket.socket] = []

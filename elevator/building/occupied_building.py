@@ -1,7 +1,7 @@
-"""A running building with passengers, which a web page shows and controls.
+"""A running building with passengers, which a web page can show and control.
 
 The page may send all requests of the control socket except `state` and `events`, which it does not need, because the
-server sends it every change. It may also send `traffic`, which sets the passenger flow.
+web server keeps it up to date. It may also send `traffic`, which sets the passenger flow.
 """
 
 import json
@@ -16,7 +16,8 @@ from elevator.building.operations import execute
 from elevator.building.passengers import Crowd, PassengerFlow, Profile
 
 STEP_MS = 10
-"""The shortest time between two reactions of the passengers to the cars."""
+"""The shortest time between two reactions of the passengers to the cars. The demo also polls its controllers at this
+interval."""
 RATE_MAX = 6000
 
 
@@ -38,7 +39,7 @@ class OccupiedBuilding:
 
     @property
     def is_empty(self) -> bool:
-        """True if no passenger is present, and none is due to arrive."""
+        """True if no passenger is present, and none will arrive unless the flow is changed."""
         return self.crowd.next_trip is None and not self.crowd.present
 
     def step_passengers(self) -> int:
@@ -100,4 +101,4 @@ PAGE: Mapping[str, type[Request] | type[SetFlow]] = {
     **{name: kind for name, kind in REQUESTS.items() if kind not in (State, Events)},
     "traffic": SetFlow,
 }
-"""The requests that the page may send."""
+"""The requests that the page may send in any building: the type of each, by name."""
