@@ -1,9 +1,9 @@
 """The failure detector: it keeps the newest heartbeat of each peer and decides which peers are alive.
 
 The timeout of a peer adapts to the packet loss. Gaps in the peer's sequence numbers show the loss. A peer counts as
-dead after several missed heartbeats in a row: 5 at 1 % loss, 13 at 30 %, 36 (the maximum) at 70 %. The probability that
-the network loses that many in a row is below one in a million; at 70 % it is three in a million. A false alarm may send
-two cars to one call, but never loses a call.
+dead after several missed heartbeats in a row: 5 at 1 % loss, 13 at 30 %, 36 (the maximum) at 70 %. At up to 68 % loss,
+the network loses that many in a row with a probability below one in a million; at 70 %, with three in a million. A
+false alarm may send two cars to one call, but never loses a call.
 
 Lamps use the same timeout: a lamp waits for each live peer that receives this node's heartbeats. So the guarantee stays
 strong in bad networks. The price is a delay after a peer has crashed.
@@ -14,7 +14,7 @@ the lower one are merged, but the state of its car is ignored. It may be an earl
 late, so it counts as a duplicate only from DOUBT_MS after the first heartbeat of the higher one.
 
 A heartbeat with this node's own id may come from a duplicate. It may also be a late or replayed datagram of an earlier
-incarnation. If such heartbeats still arrive with rising sequence numbers after DOUBT_MS, they come from a duplicate.
+incarnation. If such heartbeats keep arriving with rising sequence numbers for DOUBT_MS, they count as a duplicate's.
 """
 
 from bisect import bisect_left
@@ -49,20 +49,21 @@ class Peer:
     heartbeat: Heartbeat
     """The newest heartbeat."""
     calls: Calls
-    """The peer's published call set, as far as this node has received it. It acknowledges presses."""
+    """The peer's published call set, as far as this node knows it from entries or an equal digest. It acknowledges
+    presses."""
     rates: Rates
-    """The traffic rates that the peer last published."""
+    """The traffic rates that the peer last published; empty if not known yet."""
     version: str
     """The version of the peer's program; empty if not known yet."""
     loss: float
-    """The estimated fraction of heartbeats that are lost, 0..1."""
+    """The estimated fraction of the peer's heartbeats that are lost on the way to this node, 0..1."""
     timeout_at_ms: int
     """The peer counts as dead from this time on, unless a heartbeat arrives earlier."""
     since_ms: int
-    """When the first heartbeat of this incarnation arrived."""
+    """When this node began to accept the heartbeats of this incarnation."""
     agreed_at_ms: int = -NEVER_MS
     """When the peer's digest last became equal to one of this node's two digests (`step.match_digests`); -NEVER_MS if
-    never."""
+    never in this incarnation."""
 
 
 @frozen
@@ -73,13 +74,14 @@ class OtherIncarnation:
     sequence: int
     """The highest sequence number received from `author`."""
     since_ms: int
-    """When the first heartbeat of another incarnation with this node's id arrived."""
+    """When the current series of heartbeats from such incarnations began. A new `author` continues the series. It ends
+    at `forget_at_ms`."""
     heard_at_ms: int
     """When the heartbeat with the number `sequence` arrived."""
 
     @property
     def is_certain(self) -> bool:
-        """True if this is a duplicate and not an earlier incarnation of this node."""
+        """True if this counts as a duplicate, not as an earlier incarnation of this node."""
         return self.heard_at_ms - self.since_ms >= DOUBT_MS
 
     @property
@@ -89,7 +91,7 @@ class OtherIncarnation:
 
 @frozen
 class Peers:
-    """The other nodes from which this node has received heartbeats."""
+    """The other nodes from which this node has received heartbeats, alive or dead."""
 
     known: Mapping[int, Peer] = {}
     other: OtherIncarnation | None = None
@@ -113,7 +115,7 @@ def in_service(known: Mapping[int, Peer]) -> Mapping[int, Peer]:
 
 
 def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:
-    """Return when the next live peer times out if no heartbeat arrives; NEVER_MS if no peer is alive."""
+    """Return when the first of the live peers times out if no heartbeat arrives; NEVER_MS if no peer is alive."""
     next_ms = NEVER_MS
     for peer in peers.known.values():
         if now_ms < peer.timeout_at_ms < next_ms:
@@ -122,7 +124,7 @@ def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:
 
 
 def extend_timeouts(peers: Peers, gap_ms: int) -> Peers:
-    """Extend all timeouts by *gap_ms*, because this node received no heartbeats for that long."""
+    """Extend all timeouts by *gap_ms*, because this node read no heartbeats for that long. Dead peers stay dead."""
     known = {id: evolve(peer, timeout_at_ms=peer.timeout_at_ms + gap_ms) for id, peer in peers.known.items()}
     return evolve(peers, known=known)
 
@@ -136,8 +138,9 @@ def recent_other(peers: Peers, now_ms: int) -> OtherIncarnation | None:
 def receive_other(old: OtherIncarnation | None, heartbeat: Heartbeat, now_ms: int) -> OtherIncarnation:
     """Process a *heartbeat* from another incarnation with this node's id; return the incarnation to remember.
 
-    *old* is the incarnation remembered so far; None if there is none. A third incarnation is ignored until *old* is
-    certain to be a duplicate. Then it replaces *old*, because the duplicate may have restarted.
+    *old* is the incarnation remembered so far; None if there is none. A heartbeat of *old* is ignored if its sequence
+    number is not new. A third incarnation is ignored until *old* counts as a duplicate. Then it replaces *old*, because
+    the duplicate may have restarted.
     """
     sender, sequence = heartbeat.sender, heartbeat.sequence
     if old is None:
@@ -148,10 +151,10 @@ def receive_other(old: OtherIncarnation | None, heartbeat: Heartbeat, now_ms: in
 
 
 def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> bool:
-    """Return whether a peer has appeared, timed out or changed since *old_ms*.
+    """Return whether a peer has appeared, timed out or changed from *old* at *old_ms* to *new* at *new_ms*.
 
     A peer counts as changed only if an input of the assignment has changed: its car, claims, long waits or rates, or
-    whether it hears node *me*.
+    whether it hears node *me*. A timeout in *old* that has passed counts even if a heartbeat has just arrived.
     """
     if new_ms >= next_timeout_at_ms(old, old_ms):
         return True
@@ -193,16 +196,17 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 def is_duplicate(peer: Peer, heartbeat: Heartbeat, now_ms: int) -> bool:
     """Return whether a *heartbeat* that `receive` has ignored comes from a duplicate of *peer*.
 
-    Otherwise it is an old heartbeat of the peer, or a late one of an earlier incarnation.
+    Otherwise it is a repeated or late heartbeat of the known incarnation or of an earlier one.
     """
     return heartbeat.sender != peer.heartbeat.sender and now_ms >= peer.since_ms + DOUBT_MS
 
 
 def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -> tuple[Peers, list[Heartbeat]]:
-    """Process the *heartbeats* that only show that a peer is alive. Return the updated peers and the other heartbeats.
+    """Process the *heartbeats* that only show that a live peer is still alive. Return the updated peers and the others.
 
-    The others keep their order. Once a heartbeat of a peer is among them, all later ones of that peer are too. This is
-    a fast path for most heartbeats, because copying `Peers` for each of them would make a node in a large group slow.
+    The other heartbeats keep their order. Once a heartbeat of a peer is among them, all later ones of that peer are
+    too. This is a fast path for most heartbeats, because copying `Peers` for each of them would make a node in a large
+    group slow.
     """
     if not heartbeats:
         return peers, []
@@ -219,10 +223,10 @@ def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -
 
 
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
-    """Return whether *heartbeat* brings no news of *peer*, except that the peer is alive.
+    """Return whether *heartbeat* brings no news of *peer*, except that the peer is alive and perhaps its version.
 
-    The comparison is fast, because the decoder returns the same object for the same bytes (wire.py), and tuples compare
-    identities first.
+    The comparison is fast, because the decoder returns the same objects for the same bytes (wire.py), and tuples
+    compare identities first.
     """
     last = peer.heartbeat
     new = (heartbeat.sender, heartbeat.digest, heartbeat.hears, heartbeat.car, heartbeat.claims, heartbeat.waited)

@@ -1,10 +1,12 @@
 """The position of a car, from a floor sensor that may be wrong. Pure.
 
-A report that cannot follow from the last accepted one is *impossible*. It is rejected and counted. If a sweep of the
-panel that starts at least DOUBT_MS later repeats the report, the report is accepted. Only the start of the sweep
-counts, because a slow server may delay the reply. A floor outside the shaft is never accepted: if such a sweep repeats
-it, the sensor is dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the
-shaft is accepted, and after a report of a floor outside it, the sensor is dead at once.
+A report that cannot follow from the last accepted one is *impossible*. It is rejected and counted. If it persists until
+a sweep of the panel that starts at least DOUBT_MS later, it is accepted. Only the start of that sweep counts, because a
+slow server may delay the reply. A floor outside the shaft is never accepted. If it persists for that long, the sensor
+is dead until it reports a floor inside the shaft, or "between floors".
+
+After a start, a lost panel or a stall, the position is not trusted until the car is at a floor. Until then, any report
+inside the shaft is accepted, and a report of a floor outside it makes the sensor dead at once.
 """
 
 from elevator.core.evolve import evolve, frozen
@@ -22,15 +24,15 @@ class Position:
     floor: int | None = None
     """The last floor reached; None if unknown."""
     at_floor: bool = False
-    """True while the sensor of `floor` is active."""
+    """True if the sensor of `floor` was active in the last accepted report."""
     trusted: bool = False
     """True if impossible reports are rejected; False if any report inside the shaft is accepted."""
     rejected: int | None = None
     """The floor in the last rejected report; None if that report was "between floors", or if there was none yet. Every
     floor outside the shaft is stored as the number of floors."""
     accept_at_ms: int | None = None
-    """When a repetition of `rejected` counts: it is then accepted or, if outside the shaft, shows that the sensor is
-    dead. None if the last report was accepted; NEVER_MS if the sensor is dead."""
+    """If a sweep that starts at this time or later repeats `rejected`, the report is accepted or, if it is outside the
+    shaft, the sensor is dead. None if no report is being rejected; NEVER_MS if the sensor is dead already."""
     rejections: int = 0
     """The number of impossible reports since startup, for the log. A report that persists counts once."""
 
@@ -45,8 +47,8 @@ def judge(
 ) -> Position:
     """Decide whether to accept the floor sensor's *report* from the sweep that began at *asked_at_ms*.
 
-    In the result, `accept_at_ms` is None if the report is accepted. *heading* is the direction of a moving car; None if
-    the car is stationary.
+    In the result, `accept_at_ms` is None if the report is accepted. The caller then updates `floor` and `at_floor`.
+    *heading* is the direction of a moving car; None if the car is stationary.
     """
     in_shaft = is_in_shaft(report, floors)
     if in_shaft and (not old.trusted or follows(old, report, heading)):
@@ -74,5 +76,5 @@ def is_in_shaft(report: int | None, floors: int) -> bool:
 
 
 def distrust(old: Position) -> Position:
-    """Stop trusting the position: accept the next report if it is inside the shaft. A dead sensor stays dead."""
+    """Stop trusting the position: accept the next report inside the shaft. Until then, a dead sensor stays dead."""
     return evolve(old, trusted=False, accept_at_ms=old.accept_at_ms if old.is_dead else None)

@@ -1,9 +1,10 @@
 """The travel times that a car learns, and the timeout for its next sensor edge. Pure.
 
-The car measures the time from one sensor edge, or from its start, to the next edge if both times are known exactly.
-The estimate should be the longest normal time. So a longer measurement raises it immediately, and a shorter one lowers
-it slowly. During a motor fault, the car learns from a measurement only if it agrees with the previous one. Two such
-measurements show that the car is slow, because two power failures are unlikely to last equally long.
+The car measures the time from its start, or from a sensor edge, to the next edge. A measurement begins only at a time
+that is known exactly, and is discarded if a step is delayed. The estimate should be the longest normal time. So a
+longer measurement raises it immediately, and a shorter one lowers it slowly. During a motor fault, the car learns from
+a measurement only if it agrees with the last one that it made during a motor fault. Two such measurements show that the
+car is slow, because two power failures are unlikely to last equally long.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,8 @@ SEARCH_MAX_MS = 64_000
 TRAVEL_PRIOR_MS = 2000
 CLEAR_PRIOR_MS = 800
 """The times assumed before the first measurement: between two floor sensors (TRAVEL), and across one (CLEAR). A slower
-car is out of service for a moment during its first two measurements. At worst, two cars then answer one call."""
+car is out of service for a moment on its first trips, until two measurements agree. At worst, two cars then answer one
+call."""
 
 Leg = tuple[int, Direction]
 """The way from a floor to the next one: the floor that the car leaves, and its direction."""
@@ -32,9 +34,9 @@ class TravelTimes:
     """The learned times and the measurement in progress."""
 
     legs: Mapping[Leg, int] = {}
-    """For each leg, the learned time from leaving one floor's sensor to reaching the next one, in milliseconds."""
+    """For each leg measured so far, the learned time from leaving one floor's sensor to reaching the next one's."""
     clear_ms: int = CLEAR_PRIOR_MS
-    """The time to cross a floor's sensor."""
+    """The learned time to cross a floor's sensor."""
     since_ms: int | None = None
     """When the measurement began: at the last sensor edge or the start of the car. None if this time is not known
     exactly, or if the measurement was discarded."""
@@ -67,7 +69,7 @@ def delay(old: TravelTimes, now_ms: int) -> TravelTimes:
 def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) -> TravelTimes:
     """Complete the measurement, and begin the next, when a moving car leaves a sensor.
 
-    *is_exact* is true if the car left at *now_ms* exactly.
+    *is_exact* is true if the car left at *now_ms* exactly. If it is false, no measurement begins.
     """
     clear_ms, faulty_ms = old.clear_ms, old.faulty_ms
     if old.since_ms is not None:
@@ -79,9 +81,9 @@ def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) ->
 
 
 def reached(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool, leg: Leg | None) -> TravelTimes:
-    """Complete the measurement, and begin the next, when a car reaches a sensor.
+    """Complete the measurement, and begin the next, when a car reaches a sensor. *is_exact* is as for `cleared`.
 
-    *leg* is the completed leg; None if not known.
+    *leg* is the completed leg. If it is not known (None), nothing is learned.
     """
     legs, faulty_ms = old.legs, old.faulty_ms
     if old.since_ms is not None and leg is not None:
@@ -113,8 +115,8 @@ def search_longer(old: TravelTimes) -> TravelTimes:
 def edge_timeout_ms(times: TravelTimes, position: Position, direction: Direction) -> int:
     """Return the timeout for the next sensor edge of a moving car: the usual time plus 5 % and 60 ms (C8).
 
-    The usual time is the learned one. For a leg without one, it is the longest learned time, or else TRAVEL_PRIOR_MS.
-    If the position is unknown, return how long to search for a floor in this direction.
+    The usual time is the learned one. For a leg without one, it is the longest learned time of any leg, or else
+    TRAVEL_PRIOR_MS. If the position is unknown, return how long to search for a floor in this direction.
     """
     if position.floor is None:
         return times.search_ms
