@@ -2,11 +2,11 @@
 
 A lamp lights when the *guarantee* of its call holds (L3). This node must have a press of the call on disk, and each
 live peer that hears this node must have acknowledged the press. Without such a peer the disk suffices. While the disk
-fails, the acknowledgements suffice. A lit lamp stays lit until its call is served (L4), or is hidden because it may
-belong to another node with the same id (node.py).
+fails, the acknowledgements suffice, if there is at least one. A lit lamp stays lit until its call is served (L4), or is
+hidden because it may belong to another node with the same id (node.py).
 
-While a node's disk works, its heartbeats carry only calls that are on it. So its acknowledgement of a call means that
-the call is durable there.
+While a node's disk works, its heartbeats carry only the calls on that disk. So its acknowledgement of a call means that
+the call is durable there. With `--no-record`, every call counts as on disk.
 """
 
 from collections.abc import Collection
@@ -23,11 +23,11 @@ class Replica:
 
     calls: Calls
     recorded: Calls
-    """The calls that are on disk."""
+    """The calls that are known to be on disk."""
     disk_failed: bool = False
     """True from a failure of the disk until its next successful write. Meanwhile a lamp needs only acknowledgements."""
     lit: frozenset[Call] = frozenset()
-    """The calls of this panel whose lamps are lit."""
+    """The calls whose lamps this incarnation has lit on its panel. Other lamps may be lit since before a restart."""
 
 
 def published(replica: Replica) -> Calls:
@@ -36,7 +36,7 @@ def published(replica: Replica) -> Calls:
 
 
 def darken(replica: Replica, panel: Buttons) -> Replica:
-    """Turn off the lamps of calls that are served or hidden. *panel* are the buttons of all other calls."""
+    """Turn off the lamps that are not in *panel*: those of calls that are served or hidden."""
     if not buttons(replica.lit) - panel:
         return replica
     return evolve(replica, lit=frozenset(call for call in replica.lit if call in panel))
@@ -65,7 +65,7 @@ def buttons(lit: frozenset[Call]) -> Buttons:
 
 
 def is_guaranteed(replica: Replica, dot: Dot, acknowledgements: Collection[Calls]) -> bool:
-    """Return whether the guarantee holds for *dot*: it is on this node's disk and acknowledged by each peer.
+    """Return whether the guarantee holds for the press *dot*: this node's disk and all *acknowledgements* cover it.
 
     While the disk fails, the acknowledgements suffice, but there must be at least one.
     """

@@ -2,15 +2,15 @@
 
 1. A step first applies the inputs: it merges the calls of peers, registers presses and locates the car. Then it assigns
    the hall calls (assignment.py) and chooses the next action of the car (act.py).
-2. The assignment depends on the calls and on what the node publishes: the state of its car, its claims, and the calls
-   that have waited long. If a step serves a call or changes one of these values, another step follows immediately.
-   After RESTEPS_MAX such steps in a row, the next one waits for RESTEP_MS or for new input. Otherwise an assignment
-   that alternates between two results would keep the node busy forever.
+2. A step may itself change inputs of the assignment. If it serves a call, or changes the published state of the car,
+   the claims, or the published long waits, another step follows immediately. After RESTEPS_MAX such steps in a row, the
+   next one waits for RESTEP_MS or for new input. Otherwise an assignment that alternates between two results would keep
+   the node busy forever.
 3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so the
    order of I/O in turn.py does not affect it.
-4. After a start or a stall, a node *listens* first. It merges and acknowledges calls, but keeps its motor stopped and
-   changes no button lamp. An earlier incarnation may have lit the lamp of an unserved call. So even after listening,
-   the lamp of such a call stays as it is until the call is confirmed again or served.
+4. After a start or a stall, a node *listens* for LISTEN_MS. It registers, merges and acknowledges calls, but keeps its
+   motor stopped and changes no button lamp. An earlier incarnation may have lit the lamp of an unserved call. So even
+   after listening, the lamp of such a call stays as it is until the call is confirmed again or served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ DELAYED_MS, the step is *delayed*, which matters only for travel times. A gap of
 may be anywhere, so the node listens first."""
 RESTEPS_MAX = 4
 RESTEP_MS = 500
-"""How long the next step waits once RESTEPS_MAX steps in a row have asked for an immediate one."""
+"""How long the next step waits for new input, once RESTEPS_MAX steps in a row have asked for an immediate one."""
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -148,7 +148,7 @@ def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
 
 
 def step_idle(node: Node, tick: Tick) -> Node | None:
-    """Return the result of `step` for a tick that only extends timeouts of peers; None for any other tick.
+    """Return the result of `step` for a tick that at most extends timeouts of peers; None for any other tick.
 
     Nearly every tick is of this kind, so this function is a fast path.
     """
@@ -183,8 +183,8 @@ def start_step(node: Node, tick: Tick) -> Node:
 def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
     """Prepare *node* to repeat, at *now_ms*, a turn whose *tick* has become stale.
 
-    The node keeps the presses in the tick. It has not read the heartbeats that arrived in the meantime, so it extends
-    the timeouts of its peers. After a stall, the repeated step does that.
+    The node keeps the presses in the tick. It has not read the heartbeats that have arrived since the tick, so it
+    extends the timeouts of its peers. After a stall, the repeated step does that.
     """
     node = register_presses(node, tick.inputs)
     if now_ms >= node.now_ms + STALL_MS:
@@ -195,8 +195,9 @@ def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
 def receive(node: Node, heartbeat: Heartbeat) -> Node:
     """Update the peer that sent *heartbeat*, and merge the calls in the heartbeat.
 
-    Ignore this node's own heartbeats, repeated and forged ones, and those of nodes with a different number of floors.
-    Warn of forged heartbeats, different numbers of floors and duplicate ids.
+    Ignore this node's own heartbeats, forged ones, those of nodes with a different number of floors, and those of a
+    peer's known incarnation whose sequence number is not new. Warn of forged heartbeats, different numbers of floors
+    and duplicate ids.
     """
     sender = heartbeat.sender
     if sender == node.me:
@@ -208,7 +209,8 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
         # Only this node has this incarnation, and it has registered fewer presses. So the heartbeat is forged.
         return warn(
             node,
-            f"ignored a heartbeat forged in the name of node {sender.id}: it acknowledges presses that do not exist",
+            f"ignored a heartbeat forged in the name of node {sender.id}: "
+            "it acknowledges presses that this node has not registered",
         )
     if sender.id == node.me.id:
         node = receive_other(node, heartbeat)
@@ -226,7 +228,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def receive_other(node: Node, heartbeat: Heartbeat) -> Node:
-    """Process a heartbeat from another incarnation with this node's id; warn if it comes from a duplicate."""
+    """Process a heartbeat from another incarnation with this node's id; warn if that counts as a duplicate."""
     other = peers.receive_other(peers.recent_other(node.peers, node.now_ms), heartbeat, node.now_ms)
     if other.is_certain:
         node = warn(node, f"another node has the same id, {node.me.id}: give each node its own --id")
@@ -236,7 +238,7 @@ def receive_other(node: Node, heartbeat: Heartbeat) -> Node:
 def match_digests(node: Node) -> Node:
     """Find the peers whose digest equals one of this node's two digests: of all its calls, or of its published calls.
 
-    Equal digests mean equal call sets. So keep that set as the peer's, and the time of the agreement.
+    Equal digests mean equal call sets. So make that set the peer's. If it was not already, note the time of agreement.
     """
     equal = {calls.digest: calls.current for calls in (node.calls, replica.published(node.replica))}
     matched = {}
@@ -250,9 +252,9 @@ def match_digests(node: Node) -> Node:
 def prune(node: Node) -> Node:
     """Forget the expired incarnations of each node, once no peer in reach can have a live press of them.
 
-    No peer can have one while its digest equals the node's own. The node keeps its own incarnation and those of live
-    peers. A duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Then a call that
-    the duplicate still holds may be served again.
+    No peer can have one while its digest equals the node's own. The node keeps its own incarnation, those of live
+    peers, and those that still have a live press in its published calls. A duplicate is not a peer, so the node may
+    forget an incarnation of a duplicate too early. Then a call that the duplicate still holds may be served again.
     """
     expired, published = node.calls.expired, replica.published(node.replica)
     if not expired or any(peer.heartbeat.digest != published.digest for peer in in_reach(node).values()):
@@ -265,7 +267,7 @@ def prune(node: Node) -> Node:
 def register_presses(node: Node, inputs: Inputs | None) -> Node:
     """Register a press of each button that is down in *inputs* and was up in the last snapshot.
 
-    In the first snapshot after a start or a reconnect, each button that is down counts as pressed.
+    In the first snapshot after a start or after the panel was lost, each button that is down counts as pressed.
     """
     if inputs is node.inputs:
         return node
@@ -299,7 +301,10 @@ def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -
 
 
 def update_lamps(node: Node) -> Node:
-    """Turn off the lamps of calls that are served or hidden (`shown`), and light those whose guarantee holds."""
+    """Turn off the lamps of calls that are served or hidden (`shown`), and light those of calls whose guarantee holds.
+
+    A listening node lights none.
+    """
     visible, me = shown(node), node.me.id
     panel = visible.panel(me)
     ours = replica.darken(node.replica, panel)

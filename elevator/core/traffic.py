@@ -1,12 +1,12 @@
 """Traffic measurement: how many passengers arrive at each hall button, as estimated by one car. Pure.
 
-Each car counts the passengers at the hall calls it serves and publishes the rates. The assigner uses the sum over all
-cars. Only one car writes each rate, so nodes with the same heartbeats compute the same sums.
+Each car counts the passengers at the hall calls it serves and publishes the rates. The assigner adds up the rates of
+all cars in service. It knows them from heartbeats, so nodes with the same heartbeats compute the same sums.
 
 - No sensor counts the passengers who wait at a lit button. The estimate is one passenger for the press, plus those who
   arrived since then at the known rate.
-- When a car's total count exceeds PEOPLE, all its counts and their time span are halved. So rates adapt faster
-  in heavy traffic.
+- When a car's total count exceeds PEOPLE, all its counts and their time span are halved. So rates adapt faster in heavy
+  traffic.
 - Rates are computed as if a time span of PRIOR_MS without passengers preceded the measurement. This keeps the first
   rates low.
 - A rate is rounded down. In a tall building this makes most rates 0. The sum of the fractions is published as
@@ -24,16 +24,17 @@ SIXTEENTHS = 16
 
 @frozen
 class Traffic:
-    """The passengers that one car has counted since `since_ms`, by floor, in sixteenths of a passenger.
+    """The passengers that one car has counted, by floor, in sixteenths of a passenger.
 
     `up` and `down` are empty until the first passenger is counted.
     """
 
     since_ms: int
+    """The start of the time span of the counts: at first the start of the node. Each halving moves it later."""
     up: tuple[int, ...] = ()
     down: tuple[int, ...] = ()
     rates: Rates = Rates()
-    """The rates to publish, computed when the last passenger was counted."""
+    """The rates to publish, computed when passengers were last counted; empty before that."""
 
 
 def count_passengers(
@@ -41,8 +42,8 @@ def count_passengers(
 ) -> Traffic:
     """Add the estimated passengers of a hall call that was just served.
 
-    The call was in direction *way* at *floor*, and was served *age_ms* after this node learned of it. *rate* is the
-    group's rate at this button, in passengers per 2^20 ms.
+    The call was in direction *way* at *floor*, and was served *age_ms* after its `Wait.since_ms`. *rate* is the rate of
+    the group at this button, in passengers per 2^20 ms.
     """
     counted = {
         Direction.UP: list(traffic.up) or [0] * floors,

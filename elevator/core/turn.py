@@ -1,16 +1,18 @@
 """One turn of a node: a step, followed by its outputs in a fixed order.
 
- 1. The panel comes first. One turn opens the door. A later turn serves the call, once the panel has confirmed that the
-    door is open. If the node crashes or loses the panel in between, the call may be served twice, but is never lost.
+ 1. The panel is written first. One turn opens the door. A later turn serves the call, once the panel has confirmed that
+    the door is open. If the node crashes or loses the panel in between, the call may be served twice, but is never
+    lost.
  2. The turn only starts a write of the record, so it never waits for the disk. A later tick reports that the record is
-    on disk. Heartbeats and lamps depend on that report (replica.py).
+    on disk. The calls in heartbeats, and the lamps, depend on that report (replica.py).
  3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
-    step. If the snapshot is stale by then, or there is none and STALL_MS have passed, the turn keeps only the presses
-    and repeats the step with the current inputs. A stall between the clock check and the command cannot be detected. It
-    has the same effect as a slow server: the next turn corrects the command, and no door opens between floors
-    (door.py).
+    step. If the snapshot is stale by then, or there is none and STALL_MS have passed, the turn discards the new state
+    except for the presses, and repeats the step with the current inputs. A stall between the clock check and the
+    command cannot be detected. It has the same effect as a slow server: the next turn corrects the command, and no door
+    opens between floors (door.py).
 
-A tick that only extends the timeouts of peers takes a fast path. The main loop and the simulated world both run `turn`.
+A tick that at most extends the timeouts of peers takes a fast path. The main loop and the simulated world both run
+`turn`.
 """
 
 from collections.abc import Callable
@@ -51,7 +53,7 @@ ReadPanel = Callable[[], tuple[int, Inputs | None]]
 def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Network, panel: Panel) -> Node:
     """Step *node* with *tick*, and send its heartbeat if one is due.
 
-    Before sending, write its outputs and save its record, unless the tick only extends timeouts.
+    Before sending, write its outputs and save its record, unless the tick at most extends timeouts.
     """
     heard = step_idle(node, tick)
     if heard is None:
