@@ -2,9 +2,9 @@
 
 A call is a `CallKey`. All panels share the hall calls; a cab call belongs to one car.
 
-A lamp that lights confirms the last press of its button. If the call was served a moment ago, the lamp confirms no new
-call: the controller may have learned of the press late. If the call was served long ago, the controller has invented a
-call; see `pending`.
+A lamp that lights confirms the last press of its button, unless an earlier press is confirmed and not served yet. If
+the call was served a moment ago, the lamp confirms no new call: the controller may have learned of the press late. If
+the call was served long ago, the controller has invented a call; see `pending`.
 """
 
 from collections.abc import Collection, Iterable
@@ -29,7 +29,7 @@ def name_of(button: Button, floor: int) -> str:
 
 
 class CallHistory:
-    """The presses, lamps and door openings of a group that concern calls."""
+    """The presses, lamps and door openings of a group during a test."""
 
     def __init__(self, cars: int) -> None:
         self.pressed: dict[CallKey, int] = {}
@@ -37,11 +37,12 @@ class CallHistory:
         self.lit: list[dict[tuple[Button, int], int]] = [{} for _ in range(cars)]
         """For each car, the lit lamps on its panel, and when each of them lit."""
         self.disturbed_ms = -NEVER_MS
-        """When a fault last kept controllers from exchanging calls. Calls made before that may be served twice (G6)."""
+        """When controllers may last have been unable to exchange calls, because of a fault or because one connected or
+        disconnected. Calls made before that may be served twice (G6)."""
         self._changed: dict[CallKey, int] = {}
         """When the button of each call was last pressed or released, or one of its lamps last went dark."""
         self._confirmed: dict[CallKey, int] = {}
-        """For each call that a lamp has confirmed, when its button was pressed."""
+        """For each call that a lamp has confirmed, when its button was pressed; see `confirm`."""
         self._closed: dict[tuple[int, int], int] = {}
         """For each car and floor, when the door last closed there; NEVER_MS while it is open."""
 
@@ -63,7 +64,7 @@ class CallHistory:
             self._closed[place] = at_ms
 
     def confirm(self, key: CallKey) -> None:
-        """Record that a lamp of *key* lit after a press of its button."""
+        """Record that a lamp of *key* lit. It confirms the last press, unless a confirmed press is not served yet."""
         if key not in self._confirmed or self._is_served(key):
             self._confirmed[key] = self.pressed[key]
 
@@ -74,9 +75,10 @@ class CallHistory:
     def pending(self, key: CallKey, panels: Collection[int], before_ms: int) -> list[CallKey]:
         """Return the calls with the button and floor of *key* that were not over at *before_ms*. Their lamps may light.
 
-        A call is over once a door at its floor has opened and closed again, and the lamps of the call on all *panels*
-        are dark. While such a lamp is lit, the call may be unserved, because the door may have opened for the other
-        direction. A call that was made before `disturbed_ms` is never over.
+        A call is over once a door that can serve it was open after the press, all such doors have closed, and its lamps
+        on all *panels* are dark. A later release of its button delays this. While such a lamp is lit, the call may be
+        unserved, because the door may have opened for the other direction. A call that was made before `disturbed_ms`
+        is never over.
         """
         same = [each for each in self.pressed if each[:2] == key[:2]]
         return [each for each in same if not self._is_over(each, panels, before_ms)]
@@ -88,9 +90,10 @@ class CallHistory:
         return self.disturbed_ms < pressed_ms <= closed_ms < before_ms and not is_left
 
     def unserved(self, healthy: Collection[int], buttons: Collection[Button]) -> list[str]:
-        """Return the confirmed calls of *buttons* that are not served. Omit cab calls of cars that are not *healthy*.
+        """Return the names of the confirmed calls of the kinds *buttons* that are not served.
 
         A call is served if a door that can serve it was open after the press, and no *healthy* car's panel shows it.
+        Omit cab calls of cars that are not *healthy*.
         """
         return [
             name_of(*key[:2]) + ("" if key[2] is None else f" in car {key[2]}")
@@ -110,7 +113,7 @@ class CallHistory:
         return self.was_open(floor, since_ms, range(len(self.lit)) if only is None else [only])
 
     def _is_served(self, key: CallKey) -> bool:
-        """Return whether the confirmed call *key* was served."""
+        """Return whether a door that can serve the confirmed call *key* was open after its press."""
         return self.was_served(key, self._confirmed[key])
 
     def _is_shown(self, key: CallKey, panels: Iterable[int]) -> bool:

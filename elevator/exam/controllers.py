@@ -1,8 +1,8 @@
 """The processes of the controllers. They can be killed, frozen and restarted, and end when this process ends.
 
 An environment variable marks all processes of a controller, including those that it starts itself. A keeper process
-waits on a pipe from this process. When this process exits for any reason, the kernel closes the pipe, and the keeper
-terminates all controllers.
+waits on a pipe from this process. If this process exits without stopping the controllers, the kernel closes the pipe,
+and the keeper terminates them.
 """
 
 import os
@@ -18,9 +18,9 @@ from pathlib import Path
 from attrs import frozen
 
 STOP_S = 3.0
-"""How long `stop` waits for the controllers to exit after SIGTERM. Then it kills them."""
+"""How long `stop` waits at most for the controllers to exit after SIGTERM. Then it kills them."""
 KEEPER_STOP_S = 1.5
-"""How long the keeper waits for the controllers to exit after SIGTERM."""
+"""How long after SIGTERM the keeper kills the controllers that still run."""
 LINES_KEPT = 200
 LINE_LENGTH = 1000
 """The maximum length of a line in `Controllers.log`, in bytes. The rest of a longer line is dropped."""
@@ -51,20 +51,21 @@ class Controllers:
     ) -> None:
         """Start the keeper, but no controller yet: `start` starts one of *launches*.
 
-        If this process dies, the keeper deletes the directory *scratch*, unless it is "". *noun* names a controller in
-        the log. If *logs* is given, each controller's output is appended to a file in this directory, up to LOG_BYTES.
-        *niceness* is added to the niceness of this process.
+        If this process exits without `stop`, the keeper deletes the directory *scratch*, unless it is "". *noun* names
+        a controller in `log` and in file names. If *logs* is given, each controller's output is appended to a file in
+        this directory, up to LOG_BYTES. The niceness of controllers is that of this process plus *niceness*.
         """
         self.log: deque[str] = deque(maxlen=LINES_KEPT)
         """The last lines that the controllers printed, mixed with notes such as "node 1 was killed"."""
         self.ended: dict[int, int] = {}
-        """The exit status of each controller that exited by itself, by its number."""
+        """By number, the last exit status of each controller that has exited by itself; -N for signal N. A restart does
+        not remove it."""
         self.states = ["unstarted"] * len(launches)
         """For each controller: "unstarted", "running", "frozen", "killed" (by `kill`) or "ended" (by itself)."""
         self.launches = list(launches)
-        """How to start each controller. An entry may be changed before the controller starts."""
+        """How to start each controller. A change of an entry takes effect at the next start of the controller."""
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
-        """The first process of each controller that was started."""
+        """For each controller that was started, the process that the last `start` created."""
         self._noun = noun
         self._niceness = niceness
         self._keeper, self._lifeline = _start_keeper(scratch)
@@ -72,7 +73,7 @@ class Controllers:
         self._files = None if logs is None else [(logs / f"{noun}-{n}.log").open("ab", 0) for n in range(len(launches))]
 
     def start(self, number: int) -> None:
-        """Start a controller unless it is running or frozen; raise OSError if its program cannot be executed."""
+        """Start or restart a controller unless it is running or frozen; raise OSError if that fails."""
         if self.states[number] in ("running", "frozen"):
             return
         launch = self.launches[number]
@@ -138,7 +139,10 @@ class Controllers:
                 self.log.append(f"{self._noun} {number} exited by itself with status {status}")
 
     def _keep(self, number: int, chunk: bytes) -> None:
-        """Append *chunk* to the log file of a controller, as far as it fits. Append DROPPED once the file is full."""
+        """Append *chunk* to the log file of a controller, if there is one.
+
+        If *chunk* does not fit, append the part that fits and DROPPED, and from then on nothing.
+        """
         if chunk and self._files is not None and (room := LOG_BYTES - self._files[number].tell()) >= 0:
             self._files[number].write(chunk if len(chunk) <= room else chunk[:room] + DROPPED)
 
@@ -148,7 +152,10 @@ class Controllers:
         return all(state == "ended" for state in self.states)
 
     def stop(self, meanwhile: Callable[[], None]) -> None:
-        """Terminate all controllers; after STOP_S, kill those still running. Until then, call *meanwhile* in a loop."""
+        """Send SIGTERM to all controllers, wait up to STOP_S, and kill what still runs.
+
+        During the wait, call *meanwhile* in a loop. The keeper ends too, so no controller can be started afterwards.
+        """
         for number, process in self.processes.items():
             self.freeze(number, on=False)
             if process.poll() is None:
@@ -169,7 +176,7 @@ class Controllers:
 
 
 def _printable(line: bytes) -> str:
-    """Return *line* as text, with a space for each control character, which would garble the terminal."""
+    """Return *line* as text, with a space for each unprintable character, which could garble the terminal."""
     text = line.decode(errors="replace")
     if text.isprintable():  # The usual case. It must be fast: a controller may print megabytes per second.
         return text
@@ -212,9 +219,9 @@ def _send(number: int, pids: Sequence[int]) -> None:
 
 
 def _start_keeper(directory: str) -> tuple[int, int]:
-    """Fork the keeper; return its process id and the pipe to it. The id is also the controllers' process group.
+    """Fork the keeper. Return its process id, which is also the controllers' process group, and the pipe to it.
 
-    When the pipe closes, the keeper terminates all controllers and deletes *directory*.
+    When the pipe closes, the keeper terminates all controllers, deletes *directory* unless it is "", and exits.
     """
     listening, lifeline = os.pipe()
     keeper = os.fork()

@@ -15,7 +15,7 @@ from elevator.exam.sandbox import Host
 from elevator.exam.setup import BadCommand, Subject, joined_hosts, open_building, prepare_launch
 
 LATE_MS = 100
-"""If the rig was late by more than this, the machine was overloaded, and the exam repeats the test."""
+"""If the rig was late by more than this, the machine was overloaded, and the exam repeats the test once."""
 LOG_LINES = 40
 NICENESS = 5
 """The niceness of controllers relative to the rig; see nice(1). With the same priority, controllers that poll in busy
@@ -24,9 +24,8 @@ loops would make the rig late on a machine with few cores."""
 
 @frozen
 class ExamSetting:
-    """The settings of an exam, which apply to all its tests."""
-
     cars: int
+    """The number of cars, unless a test needs another number (`ExamTest.cars`)."""
     floors: int
     seed: int
     has_network: bool
