@@ -163,10 +163,10 @@ def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> b
 
 
 def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
-    """Return *peer* after *heartbeat*; None if the heartbeat is to be ignored.
+    """Return *peer* after *heartbeat*; None if the heartbeat has no effect on *peer*.
 
-    A heartbeat is ignored if its sequence number is not new, or if it comes from a lower incarnation while the known
-    one has not timed out. *peer* is None if no heartbeat with the sender's id was received before.
+    It has none if its sequence number is not new, or if it comes from a lower incarnation while the known one has not
+    timed out. *peer* is None if no heartbeat with the sender's id was received before.
     """
     calls, rates, version = heartbeat.calls, heartbeat.rates, heartbeat.version
     if peer is None:
@@ -194,7 +194,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 
 
 def is_duplicate(peer: Peer, heartbeat: Heartbeat, now_ms: int) -> bool:
-    """Return whether a *heartbeat* that `receive` has ignored comes from a duplicate of *peer*.
+    """Return whether a *heartbeat* that has no effect on *peer* (`receive`) counts as one of a duplicate of *peer*.
 
     Otherwise it is a repeated or late heartbeat of the known incarnation or of an earlier one.
     """

@@ -1,10 +1,11 @@
 """The travel times that a car learns, and the timeout for its next sensor edge. Pure.
 
 The car measures the time from its start, or from a sensor edge, to the next edge. A measurement begins only at a time
-that is known exactly, and is discarded if a step is delayed. The estimate should be the longest normal time. So a
-longer measurement raises it immediately, and a shorter one lowers it slowly. During a motor fault, the car learns from
-a measurement only if it agrees with the last one that it made during a motor fault. Two such measurements show that the
-car is slow, because two power failures are unlikely to last equally long.
+that is known exactly. Events that would falsify it, such as a delayed step or a press of the stop button, discard it.
+The estimate should be the longest normal time. So a longer measurement raises it immediately, and a shorter one lowers
+it slowly. During a motor fault, the car learns from a measurement only if it agrees with the last one that it made
+during a motor fault. Two such measurements show that the car is slow, because two power failures are unlikely to last
+equally long.
 """
 
 from collections.abc import Mapping
