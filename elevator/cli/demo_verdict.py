@@ -12,16 +12,17 @@ from elevator.cli.wording import counted
 from elevator.core.door import DOOR_OPEN_MS
 
 GRACE_MS = 60_000
-"""The limit on the demo's wait for its last passengers, except in tall buildings; see `grace_ms`."""
+"""The minimum of `grace_ms`. It applies to buildings with up to four floors."""
 STOP_MS = DOOR_OPEN_MS + 500
-"""How much time a stop takes, in addition to the travel time: the dwell time, and half a second for two reactions."""
+"""How much time a stop adds to a trip: the dwell time, and half a second for two reactions of the controller."""
 
 
 def grace_ms(shaft: Shaft) -> int:
     """Return the longest time that a demo waits for passengers who are still under way when its time is up.
 
-    In the worst case, the only car has just passed the passenger in the right direction. It goes on to one end, returns
-    to the other end, and serves the passenger on its way back: up to three passes, each with a stop at every floor.
+    In the worst case, the only car has just passed the passenger, in the passenger's direction. It goes on to the
+    end of the shaft and returns to the other end. Only on its next pass does it pick up the passenger and reach the
+    destination. These are up to three passes, each with a stop at every floor.
     """
     return max(GRACE_MS, 3 * (shaft.floors - 1) * (physics.spacing(shaft) + STOP_MS))
 
@@ -38,8 +39,8 @@ def judge(scene: Scene, ended: Mapping[int, int], cut_short: bool, noun: str = "
     """Return the verdict on a demo that has ended.
 
     A demo fails if a controller exited by itself, a controller sent an unsafe command, or a passenger was not served.
-    If the user interrupted the demo (*cut_short*), passengers may still be under way. *ended* maps the number of each
-    controller that exited by itself to its exit status. *noun* is "node" or "controller".
+    If the user interrupted the demo (*cut_short*), passengers who are still under way do not make it fail. *ended* maps
+    the number of each controller that exited by itself to its exit status. *noun* is "node" or "controller".
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"

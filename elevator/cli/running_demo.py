@@ -1,12 +1,12 @@
 """A running demo: the loop that steps elevators, controllers and passengers, and shows them.
 
 Rules:
-- The page can kill, freeze and unplug controllers. The demo fails if a controller exits by itself, but not if the page
-  kills it.
+- The page can kill and freeze controllers. If the demo controls the network, the page can also unplug controllers and
+  lose packets. The demo fails if a controller exits by itself, but not if the page kills it.
 - A single loop serves the sockets. It steps the passengers and polls the controllers every STEP_MS. It updates the page
   every SHOW_MS and the terminal picture every DRAW_MS. Without a terminal, it prints a line every LINE_MS.
-- Only this program's nodes report to the demo, in their heartbeats. For other controllers, it shows what it knows:
-  their processes, cables, and connections to the elevator servers.
+- Only this program's nodes report to the demo, in their heartbeats. Of other controllers, the demo shows only their
+  processes, cables, and connections to the elevator servers.
 """
 
 import os
@@ -30,25 +30,25 @@ from elevator.ui.screen import guarded
 from elevator.ui.web import Web
 
 BOOT_MS = 1500
-"""Time for the controllers to start before the first passengers arrive."""
+"""The passenger flow begins this long after the last controller was started."""
 DRAW_MS = 125
 SHOW_MS = 40
 LINE_MS = 5000
 LINES_ON_PAGE = 40
 TIMEOUT_MS = 400
-"""The page shows that a node has timed out if its last heartbeat is older than this."""
+"""On the page, a node counts as timed out unless it has sent a heartbeat within this time."""
 
 
 @frozen
 class NodeAction:
-    """A request to kill or start `node`, which may also be another program's controller."""
+    """A request to kill or start the controller with the number `node`: a node, or another program's controller."""
 
     node: int
 
 
 @frozen
 class NodeSwitch:
-    """A request to freeze or unplug `node`, or to undo that if `on` is false."""
+    """A request to freeze or unplug the controller with the number `node`, or to undo that if `on` is false."""
 
     node: int
     on: bool
@@ -64,7 +64,7 @@ class SetLoss:
 REQUESTS = {"kill": NodeAction, "start": NodeAction, "freeze": NodeSwitch, "unplug": NodeSwitch, "lose": SetLoss}
 """The name and the class of each request to controllers or the network. Only the page of `elevator demo` sends them."""
 OF_NETWORK = ("unplug", "lose")
-"""The requests that change the network."""
+"""The requests that change the network. A demo that does not control its network refuses them."""
 
 
 class Demo:
@@ -73,7 +73,9 @@ class Demo:
     def __init__(self, group: DemoGroup, seed: int, rate: int, seconds: int | None) -> None:
         """Prepare to run *group*, whose controllers `run_once` starts.
 
-        *rate* is in passengers per minute. After *seconds*, the demo ends; None: it runs until it is interrupted.
+        *seed* and *rate*, in passengers per minute, determine the passengers. The demo's time is up after *seconds*
+        (None: never); see `is_over`. No passengers arrive in the last 30 s of this time, or in its second half if it is
+        shorter than a minute.
         """
         self._group = group
         self._building = building = group.building
@@ -104,7 +106,7 @@ class Demo:
         return self._occupied.handle(line, self._requests, self._apply)
 
     def _apply(self, name: str, request: object) -> None:
-        """Execute a request to a controller or the network; raise Refused if that fails."""
+        """Execute a request to a controller or the network; raise Refused if that fails or the request is invalid."""
         network = self._network
         if isinstance(request, SetLoss):
             assert network is not None
@@ -153,14 +155,14 @@ class Demo:
         return shown
 
     def _heartbeat(self, number: int, now_ms: int) -> view.Json:
-        """Return what a node reports; an empty mapping for another program's controller."""
+        """Return what node *number* last reported; an empty mapping if it is another program's controller."""
         if self._group.heard is None:
             return {}
         at_ms, heartbeat = self._group.heard.get(number, (0, None))
         return view.heartbeat(heartbeat is not None and now_ms < at_ms + TIMEOUT_MS, heartbeat)
 
     def scene(self) -> Scene:
-        """Return the content of the terminal picture."""
+        """Return what the terminal picture shows now. `judge` uses it too."""
         now_ms = self._building.clock_us() // 1000
         minutes, seconds = divmod((now_ms - self._start_ms) // 1000, 60)
         crowd = self._occupied.crowd
@@ -171,9 +173,10 @@ class Demo:
         return Scene(title, elevators, crowd, tuple(self._controllers.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
-        """Return whether the demo must end: its time is up, or all controllers have exited by themselves.
+        """Return whether the demo must end.
 
-        When the time is up, the demo still waits for passengers who are under way, but not longer than `grace_ms`.
+        It must end if all controllers have exited by themselves. When its time is up, it must end as soon as no
+        passenger is under way, and after `grace_ms` at the latest.
         """
         if self._controllers.all_ended:
             return True
@@ -182,9 +185,9 @@ class Demo:
         return not self._occupied.crowd.present or now_ms >= self._end_ms + grace_ms(_shaft(self._building))
 
     def run_once(self) -> int:
-        """Step elevators and passengers, poll the controllers and update the page; return the time in milliseconds.
+        """Step elevators and passengers, start and poll the controllers, and update the page; return the time in ms.
 
-        Raise Refused if a controller cannot be started.
+        Raise Refused if the first start of a controller fails.
         """
         self._building.run_once(STEP_MS / 1000)
         now_ms = self._occupied.step_passengers()
@@ -203,14 +206,17 @@ class Demo:
                 self._start(number)
 
     def run_to_end(self, is_interrupted: Callable[[], bool]) -> None:
-        """Run and show the demo until it is over or *is_interrupted* returns true."""
+        """Run and show the demo until it is over or *is_interrupted* returns true.
+
+        A demo that draws in a terminal also ends when the parent process has exited.
+        """
         console = Console()
         if not console.is_terminal:
             self._loop(is_interrupted, LINE_MS, lambda: print(line(self.scene()), flush=True))
             return
         parent = os.getppid()
 
-        def is_over() -> bool:
+        def must_stop() -> bool:
             # Once the parent process (a shell or `just`) has exited, nothing can bring the demo back to the foreground.
             return is_interrupted() or os.getppid() != parent
 
@@ -220,7 +226,7 @@ class Demo:
                 width, height = console.size
                 live.update(draw(self.scene(), width, height), refresh=True)
 
-            self._loop(is_over, DRAW_MS, picture)
+            self._loop(must_stop, DRAW_MS, picture)
 
     def _loop(self, is_interrupted: Callable[[], bool], every_ms: int, show: Callable[[], None]) -> None:
         drawn_ms = now_ms = self._start_ms
