@@ -1,13 +1,13 @@
-"""`elevator bench dispatch`: compares an algorithm that assigns hall calls with simpler ones, the *baselines*.
+"""`elevator bench dispatch`: compares an algorithm that assigns hall calls with others, the *baselines*.
 
- 1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. Load 1 is the highest
-    arrival rate that the cars could handle if each carried one passenger at a time, and then drove to the next one
-    empty.
+ 1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. Load 1 (medium) is the
+    highest arrival rate that the cars could handle if each carried one passenger at a time, and then drove to the next
+    one empty.
  2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, others between
-    random floors. splitmix64 generates all random numbers from the seed.
+    two random floors. splitmix64 generates all random numbers from the seed.
  3. C code (native/bench.h) simulates cars, doors and passengers, and calls the assigners that the nodes use. All cars
-    start at floor 0. The baselines are the reference algorithm and two textbook rules (native/bench_rules.c). Each
-    baseline gets the same passengers twice: without parking (*plain*), and with the same parking (*equal*).
+    start at floor 0. The possible baselines are the reference algorithm and two textbook rules (native/bench_rules.c).
+    Each baseline serves the same passengers twice: without parking (*plain*), and with the same parking (*equal*).
  4. With --loss, each node has its own view of the group. Nodes broadcast their states every 100 ms, and each receiver
     misses the given percentage of the broadcasts. Without --loss, all nodes share one view.
 
@@ -46,7 +46,8 @@ WARM_UP = 100
 BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
 """For each building: the number of cars and the number of floors."""
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
-"""For each profile: the fraction of passengers who go up from the lobby, and the fraction who go down to it."""
+"""For each profile: the fraction of trips up from the lobby, and of trips down to it. The other trips connect two
+random floors, one of which may be the lobby."""
 LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
 BASELINES = ("reference", "eta", "nearest")
 
@@ -114,7 +115,7 @@ def trip_probabilities(floors: int, profile: tuple[float, float]) -> dict[tuple[
 
 
 def passengers_per_ms(cars: int, floors: int, profile: tuple[float, float], load: float) -> float:
-    """Return the arrival rate, in passengers per ms, that results in *load*."""
+    """Return the arrival rate at *load*, in passengers per ms."""
     probabilities = trip_probabilities(floors, profile)
     origins, destinations = [0.0] * floors, [0.0] * floors
     ridden = 0.0
@@ -198,16 +199,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "what",
         choices=["dispatch"],
-        help="the benchmark. For the other one, see `elevator bench crites-barto --help`",
+        help="the benchmark to run. For the other benchmark, see `elevator bench crites-barto --help`",
     )
     parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed; default: random")
-    parser.add_argument("--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of seeds; default: 2")
+    parser.add_argument(
+        "--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of consecutive seeds; default: 2"
+    )
     parser.add_argument(
         "--passengers",
         type=integer(2 * WARM_UP, 1_000_000),
         default=2500,
         metavar="N",
-        help="number of passengers per seed; default: 2500",
+        help=f"number of passengers in each simulation; the times of the first {WARM_UP} do not count; default: 2500",
     )
     parser.add_argument(
         "--assigner", choices=ASSIGNERS, default="plan", help="algorithm to compare with the baselines; default: plan"
@@ -219,7 +222,12 @@ def main(argv: list[str]) -> int:
         metavar="NAME,NAME",
         help="algorithms to compare with: reference, eta, nearest; default: reference",
     )
-    parser.add_argument("--park", choices=PARKS, default="spread", help="where idle cars park; default: spread")
+    parser.add_argument(
+        "--park",
+        choices=PARKS,
+        default="spread",
+        help="where idle cars park, except in the `plain` results; default: spread",
+    )
     parser.add_argument(
         "--capacity",
         type=integer(0, 1000),
@@ -255,12 +263,12 @@ def main(argv: list[str]) -> int:
         metavar="NAME,NAME",
         help="loads: light, medium, heavy; default: all",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table and the summary")
     parser.add_argument(
         "--plot",
         type=Path,
         metavar="FILE",
-        help="write a chart of the waiting times relative to the first baseline to an SVG file",
+        help="write an SVG chart of the waiting times, relative to those of the first baseline",
     )
     arguments = parser.parse_args(argv)
     seed = int.from_bytes(os.urandom(4), "big") if arguments.seed is None else arguments.seed

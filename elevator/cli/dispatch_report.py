@@ -1,4 +1,4 @@
-"""The results of `elevator bench dispatch` as text, JSON and SVG."""
+"""The results of `elevator bench dispatch`, their statistics, and their output as text, JSON and SVG."""
 
 import json
 import math
@@ -12,8 +12,9 @@ class Results(NamedTuple):
     """Statistics of one algorithm in one cell, over all seeds.
 
     `waits_s` and `p95s_s` hold a value for each seed. `floors_moved`, `starts`, `reassigned` and `turns` are per
-    passenger. `decision_us` is the mean time to compute an assignment. `unclaimed` and `claimed_twice` are fractions
-    of the lit hall calls, sampled at each broadcast. They are 0 if all nodes share one view.
+    passenger. `decision_us` is the mean time to compute an assignment. `unclaimed` is the fraction of lit hall calls
+    that no car claims, and `claimed_twice` the fraction that several cars claim. The calls are sampled at each
+    broadcast. Both fractions are 0 if all nodes share one view.
     """
 
     wait_s: float
@@ -47,7 +48,7 @@ class Cell(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """The settings that all cells share."""
+    """The settings of one algorithm's simulations. They are the same in all cells."""
 
     assigner: str
     park: str
@@ -84,7 +85,7 @@ class Ratio(NamedTuple):
 
 
 LEAST_S = 0.1
-"""Shorter times count as this long, because the ratio of two tiny times means nothing."""
+"""In `logs_of`, shorter times count as this long, because the ratio of two tiny times means nothing."""
 STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """The 97.5th percentile of Student's t-distribution with 1, 2, ... degrees of freedom."""
 
@@ -110,10 +111,10 @@ def ratio_of(logs: Sequence[float]) -> Ratio:
 
 
 def logs_of(found: Sequence[Cell], what: str, base: str) -> list[float]:
-    """Return a value for each seed: the logarithm of the algorithm's *what* divided by the baseline's.
+    """Return a value for each seed: the logarithm of the ratio between the algorithm's *what* and the baseline's.
 
-    If *found* has several cells, the value is the mean over them. *what* is "waits_s" or "p95s_s"; *base* is "plain" or
-    "equal".
+    If *found* has several cells, the value is the mean over them. *what* is "waits_s" or "p95s_s". *base* selects the
+    baseline's results: "plain" or "equal".
     """
     rows = [
         [
@@ -130,7 +131,10 @@ def ratio(found: Sequence[Cell], what: str, base: str) -> Ratio:
 
 
 def total_ratio(found: Sequence[Cell], what: str, base: str) -> float:
-    """Return the algorithm's *what* divided by that of the baseline *base*, as a geometric mean over the cells."""
+    """Return the ratio between the algorithm's *what* and the baseline's: the geometric mean over the cells *found*.
+
+    *what* is a field of `Results` with a single number. *base* selects the baseline's results: "plain" or "equal".
+    """
     return math.exp(mean([math.log(getattr(cell.run, what) / getattr(getattr(cell, base), what)) for cell in found]))
 
 
@@ -179,7 +183,7 @@ def line(cell: Cell) -> str:
 
 
 def summary(found: Sequence[Cell], loss: int) -> str:
-    """Return the lines below the table: for each baseline, the means over all cells, and the worst cells.
+    """Return the text below the table: for each baseline, the means over all cells, and the worst cells.
 
     *loss* is that of `Setting`. If it is negative, unclaimed calls and calls claimed twice were not measured, so the
     lines about them are left out.
@@ -228,7 +232,7 @@ def name(cell: Cell) -> str:
 
 
 def as_json(setting: Setting, found: Sequence[Cell]) -> str:
-    """Return the setting, the cells and the ratios for each baseline as JSON.
+    """Return as JSON the setting, the cells with their ratios, and for each baseline the ratios over all its cells.
 
     A ratio is [value, low, high]: the geometric mean and its 95 % interval. NaN becomes null.
     """
@@ -265,9 +269,10 @@ BAR, GAP, LEFT, HEIGHT = 12, 10, 60, 300
 
 
 def as_svg(found: Sequence[Cell], caption: str) -> str:
-    """Return an SVG bar chart of mean waiting times relative to one baseline, with a red line at 1.
+    """Return an SVG bar chart of the mean waiting times relative to those of the baseline, with a red line at 1.
 
-    A bar is the ratio to the baseline without parking. The black line across the bar is the ratio with equal parking.
+    All cells in *found* must have the same baseline. A bar is the ratio to the baseline without parking. The black
+    line across the bar is the ratio to the baseline with equal parking.
     """
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in found:

@@ -41,11 +41,11 @@ class Times(NamedTuple):
 
 
 LAB = Times(_assign.TRAVEL_MS, _assign.TRAVEL_MS, 0, 0, 0, _assign.DOOR_MS, _assign.DOOR_MS)
-"""The nominal times of the lab's cars. They need no time to brake, to turn, or to move the door."""
+"""The nominal times of the lab's cars. In the simulation, they need no time to brake, to turn, or to move the door."""
 
 
 class Counts(NamedTuple):
-    """The fields of `struct bench_counts`; native/bench.h explains them."""
+    """The fields of `struct bench_counts` in native/bench.h."""
 
     floors_moved: int
     reassigned: int
@@ -81,6 +81,7 @@ def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]
     """Simulate the passengers in *stream*, which holds TRIP_SIZE numbers for each of them, in the order of arrival.
 
     The numbers are the time of arrival in ms, origin, destination, and the times in ms to enter and to leave a car.
+    *seed* decides which broadcasts are lost.
     """
     people = len(stream) // TRIP_SIZE
     waits_ms, journeys_ms = array("q", bytes(8 * people)), array("q", bytes(8 * people))
