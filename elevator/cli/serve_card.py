@@ -1,16 +1,16 @@
 """`elevator serve-card`: an elevator server for the lab's I/O card, for controllers that speak the server's protocol.
 
 1. The server serves one client at a time. A second client can connect but gets replies only after the first
-   disconnects. The motor stops in between; lamps keep their state.
+   disconnects. The motor stops in between; the door and the lamps keep their state.
 2. Reads are answered from the last sweep of the card's pins. `--interval` is the time between sweeps, at most 10 ms.
-   Each sweep also repeats the motor command, because another program may have overwritten it. Writes go to the card
-   immediately and in order. Reads of buttons that do not exist return 0. Writes to lamps and floors that do not exist
-   are ignored.
+   Each sweep also repeats the motor command, because another program may have overwritten it. A write that changes an
+   output goes to the card at once, unless an earlier read is still waiting (3). Reads of buttons that do not exist
+   return 0. Writes to lamps and floors that do not exist, and unknown messages, are ignored.
 3. A read waits for a sweep that began after the client's last door and motor commands. So the reply reflects them.
 4. While the card's replies are late or malformed, the server halts the motor, and reads wait. When the replies are
-   valid again, the server restores the client's motor command.
-5. If the card is lost, the server disconnects the client, because the state of the motor is unknown. New clients wait
-   until the card is back.
+   valid again, the server sends the client's latest outputs, including the motor command.
+5. If the card is lost or sends no valid reply for 500 ms, the server disconnects the client, because the state of the
+   motor is unknown. New clients wait until the card sends valid replies again.
 6. Like a node, the server is a process pair. The supervisor stops the motor when the worker dies.
 """
 
@@ -55,14 +55,17 @@ log = logging.getLogger("elevator")
 
 
 class Wanted(NamedTuple):
-    """The outputs and the motor speed (1..255) that the client has set."""
+    """The outputs and the motor speed (0..255) that clients have set.
+
+    When a client disconnects, the motor stops; the other values stay for the next client.
+    """
 
     outputs: Outputs = Outputs()
     speed: int = SPEED
 
 
 def apply(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
-    """Return *wanted* after the client's *message*. A motor message without a speed sets *default_speed*."""
+    """Return *wanted* after the client's *message*. A motor message without a speed selects *default_speed*."""
     operation, first, second, third = message
     outputs, speed = wanted
     match operation:
@@ -119,7 +122,7 @@ class Bridge:
         self._wanted = Wanted(speed=card.speed)
         self._reader = MessageReader()
         self._has_warned = False
-        """True if an incomplete message of this client has been logged."""
+        """True if an incomplete message of the current client has been logged."""
         self._unsent = b""
 
     def run_once(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
@@ -212,7 +215,11 @@ class Bridge:
         """If the client's incomplete message had expired by *until_ms*, drop it. Log the first one of each client."""
         dropped = self._reader.expire(until_ms)
         if dropped and not self._has_warned:
-            log.warning("dropped an incomplete message (%d of 4 bytes); logged once for each client", dropped)
+            log.warning(
+                "dropped an incomplete message from %s (%d of 4 bytes); logged once for each client",
+                self._address,
+                dropped,
+            )
             self._has_warned = True
 
     def _write(self) -> None:
@@ -274,7 +281,7 @@ def main(argv: list[str]) -> int:
 
 
 def serve(arguments: argparse.Namespace, link: Link) -> int:
-    """Serve clients until a signal arrives; return the exit status. It is 2 if the port cannot be opened."""
+    """Serve clients until a signal arrives; return the exit status: 2 if the TCP port cannot be opened, else 0."""
     signals = child.Signals()
     try:
         listener = socket.create_server((arguments.host, arguments.port), backlog=8)
@@ -283,7 +290,12 @@ def serve(arguments: argparse.Namespace, link: Link) -> int:
         print(f"elevator serve-card: cannot listen on {arguments.host} port {arguments.port}: {why}", file=sys.stderr)
         return 2
     listener.setblocking(False)
-    log.info("listening on %s port %d for clients of the I/O card %s", arguments.host, arguments.port, arguments.serial)
+    log.info(
+        "listening on %s port %d for clients of the I/O card (--serial %s)",
+        arguments.host,
+        arguments.port,
+        arguments.serial,
+    )
     if arguments.interval > SWEEP_MS:
         why = "because each read also repeats the motor command"
         log.info("reading the pins every %d ms instead of %d ms, %s", SWEEP_MS, arguments.interval, why)

@@ -143,11 +143,13 @@ def test_client_reads_inputs_and_writes_outputs(served: Served) -> None:
 
 
 def test_stray_byte_is_logged_and_does_not_shift_later_messages(served: Served) -> None:
-    logged = "dropped an incomplete message (1 of 4 bytes)"
+    logged = "(1 of 4 bytes); logged once for each client"
     for clients in (1, 2):
         with served.connect() as client:
+            address = ":".join(map(str, client.getsockname()))
             assert served.ask(client, bytes((7, 0, 0, 0)) + b"\n", 4) == bytes((7, 1, 2, 0))
             served.wait(lambda clients=clients: served.log().count(logged) == clients)  # type: ignore[misc]
+            assert f"dropped an incomplete message from {address} {logged}" in served.log()
             assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
 
 
