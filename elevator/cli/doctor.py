@@ -1,6 +1,7 @@
 """`elevator doctor`: checks what a node needs. It prints one line for each check, with ✓, or with ✗ and advice.
 
-The checks use the settings of the node and disturb no running program:
+The checks use the settings of the node. They disturb no running program, except one that uses the I/O card without
+locking its port, such as the lab's elevator server:
 
 - They send the elevator server only read requests that every server supports.
 - They use the I/O card only if no other program has locked its port, and stop its motor.
@@ -32,14 +33,14 @@ CONNECT_S = 2.0
 ANSWER_S = 1.0
 REQUESTS = 20
 SLOW_MS = 10.0
-"""The longest acceptable response time of a server. With a slower server, a node can miss presses and overshoot
-floors."""
+"""The longest acceptable median response time of an elevator server. With a slower server, a node can miss presses and
+overshoot floors."""
 CARD_S = 3.0
 FOREIGN_S = 0.5
 """How long to watch for replies from the I/O card to another program's requests."""
 HALTS_MAX = 2
-"""If the card's client halts the motor more often than this during the check, another program is using the card. A busy
-machine alone may cause one halt."""
+"""If the card's client halts the motor more often than this during the check, another program seems to use the card. On
+a busy machine, a single late reply causes a halt too."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
@@ -78,9 +79,9 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
 
 
 def check_server(host: str, port: int, floors: int) -> Finding:
-    """Check that the server answers REQUESTS reads of the floor sensor, and fast enough.
+    """Check that the server answers REQUESTS reads of the floor sensor, in a median time of at most SLOW_MS.
 
-    Also check that its car is not above the top floor of the node, which has *floors* floors.
+    If its car is at a floor, also check that the node, which has *floors* floors, has this floor.
     """
     where = f"elevator server on {host} port {port}"
     try:
@@ -119,7 +120,10 @@ def position(floor: int | None) -> str:
 
 
 def check_card(where: str, speed: int) -> Finding:
-    """Check that the I/O card answers and no other program uses it. The check stops the motor and changes no lamp."""
+    """Check that the I/O card answers, and that its replies show no sign of another program that uses it.
+
+    The check stops the motor and changes no other output.
+    """
     from elevator.hardware.card_port import CardPort  # Only a card needs pyserial.
 
     port = CardPort(where, speed)

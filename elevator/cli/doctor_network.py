@@ -21,26 +21,27 @@ from elevator.net.wire import DATAGRAM_BYTES
 PROBES = 10
 """Number of broadcasts sent on each interface. A firewall may drop only some of them."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to wait for the probes to arrive: after sending each one (PROBE_S), and after the last (BROADCAST_S)."""
+"""How long to wait, at most, for the probes on an interface: PROBE_S after each of them, then BROADCAST_S."""
 LISTEN_S = 1.5
-"""How long to listen for heartbeats. Some arrive within this time even at high packet loss."""
+"""How long to listen for heartbeats. Even at high packet loss, some from each node arrive within this time."""
 
 
 @frozen
 class GroupTraffic:
-    """The datagrams received on the group's port."""
+    """What was received on the group's port within LISTEN_S."""
 
     nodes: dict[int, dict[str, Heartbeat]]
-    """For each node id, the newest heartbeat from each address."""
+    """For each node id, the last heartbeat received from each IP address."""
     refused: Mapping[str, int]
     """How many datagrams were dropped for each reason."""
 
 
 def check_broadcast(group_socket: socket.socket, address: str | None) -> Finding:
-    """Broadcast probes as a node does, and check that this machine receives them.
+    """Broadcast probes as a node does, and check that this machine receives most of them.
 
     The kernel delivers a broadcast to the sending machine as if it came from the network. So the firewall's rules for
-    both directions apply. If *address* is a multicast group, *group_socket* joins it on every network interface.
+    both directions apply. If *address* is a multicast group, *group_socket* joins it on every network interface. If
+    *address* is None, the probes are sent on every network interface.
     """
     interfaces = Interfaces(group_socket, address)
     interfaces.refresh()
@@ -96,9 +97,10 @@ def await_probes(group_socket: socket.socket, awaited: set[bytes], within_s: flo
 
 
 def assess(probes: Mapping[str, ProbeResult], port: int) -> Finding:
-    """Judge from the probes of each interface whether broadcasts to *port* are sent and received.
+    """Judge from the probes on each interface whether broadcasts to *port* are sent and received.
 
-    If the kernel refused at least one in ONE_IN probes on any interface, or that many were lost, the check fails.
+    The check fails if, on any interface, the kernel refused at least one in ONE_IN probes, or at least one in ONE_IN
+    was lost.
     """
     refused = {name: each for name, each in probes.items() if each.refused * ONE_IN >= PROBES}
     lost = {name: each for name, each in probes.items() if each.lost * ONE_IN >= PROBES}
@@ -121,7 +123,7 @@ def assess(probes: Mapping[str, ProbeResult], port: int) -> Finding:
 
 
 def listen(group_socket: socket.socket, admission: Admission) -> GroupTraffic:
-    """Listen for LISTEN_S; return the heartbeats that *admission* accepts, and the numbers of dropped datagrams."""
+    """Listen for LISTEN_S, decode the datagrams with *admission*, and return what was received."""
     nodes: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
     while (left_s := until_s - time.monotonic()) > 0:

@@ -46,13 +46,14 @@ INTERRUPTED_STATUS = 130
 
 
 class Interrupted(Exception):
-    """Ctrl-C or SIGTERM ends the exam."""
+    """A termination signal, such as SIGINT (Ctrl-C) or SIGTERM, ends the exam."""
 
 
 def main(argv: list[str]) -> int:
     """Run `elevator exam`; return the exit status.
 
-    It is 0 if the controller passed, 1 if it failed, 2 if that is unknown, and 130 if the user interrupted the exam.
+    It is 0 if the controller passed, 1 if it failed or all tests were skipped, 2 if the exam could not run or is
+    incomplete, and 130 if a termination signal has arrived. The controller of `--versus` does not affect it.
     """
     options, command = split(argv)
     parser = _parser()
@@ -91,15 +92,20 @@ def _parser() -> Arguments:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--cars", type=integer(1, MAX_CARS), default=3, help="number of cars and controllers; default: 3")
+    add(
+        "--cars",
+        type=integer(1, MAX_CARS),
+        default=3,
+        help="number of cars and controllers, except in tests of a single car; default: 3",
+    )
     add("--floors", type=integer(3, MAX_FLOORS), default=4, help="number of floors; default: 4")
-    add("--seed", type=integer(0, 2**63), help="seed of all random choices; default: random")
+    add("--seed", type=integer(0, 2**63), help="seed of the exam's random choices; default: random")
     add("--only", type=_tests, metavar="TEST,TEST", help="run only these tests; see --list")
     add("--list", action="store_true", help="list the tests and exit")
     add(
         "--need-network",
         action="store_true",
-        help="if network namespaces are not allowed, stop with an error instead of skipping tests",
+        help="if network namespaces cannot be created, stop with an error instead of skipping tests",
     )
     add("--ready-timeout", type=seconds, default=READY_S, metavar="SECONDS", help=READY)
     add("--first", metavar="COMMAND", help="shell command to run before the exam, such as a build")
@@ -113,7 +119,7 @@ def _parser() -> Arguments:
         "--keep",
         type=Path,
         metavar="DIR",
-        help="keep the controllers' logs and directories in DIR, which must be empty",
+        help="keep the controllers' logs and directories in DIR, which must be empty or not exist",
     )
     add("--json", type=Path, metavar="FILE", help="write the results as JSON to FILE")
     add("--html", type=Path, metavar="FILE", help="write a page with results and timelines to FILE")
@@ -190,7 +196,10 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
 
 
 def _check_files(arguments: Namespace) -> None:
-    """Create the directory for `--keep`. Raise BadCommand if it is not empty, or if a file cannot be written."""
+    """Create the directory of `--keep`. Raise BadCommand if that fails or the directory is not empty.
+
+    Also raise BadCommand if the file of `--json` or `--html` cannot be written.
+    """
     for file in (arguments.json, arguments.html):
         if file is not None and (why_not := _why_not_writable(file)):
             raise BadCommand(f"cannot write {file}: {why_not}")
@@ -228,7 +237,11 @@ def _run_first(command: str, meanwhile: Callable[[], None]) -> None:
 
 
 def _where_to_look(html: Path | None, keep: Path | None, name: str) -> str:
-    """Return where to find more about the test *name*. *html* and *keep* are the values of these options."""
+    """Return where to find more about the test *name*.
+
+    *html* is the file of `--html`, and *keep* the directory in which the tests of the controller keep their files. If
+    both are None, name the options.
+    """
     places = [] if html is None else [f"{html}#{name}"]
     if keep is not None:
         repeated = keep / f"{name}-repeated"
@@ -244,9 +257,9 @@ def _examine(
     progress: Progress,
     meanwhile: Callable[[], None],
 ) -> ExamReport:
-    """Run all *tests*, and print a line for each. *why_not* says why there is no network.
+    """Run all *tests*, and print a line for each. *why_not* says why there is no network; empty if there is one.
 
-    If the user interrupts the exam, report the tests that have ended. If a test cannot run, report why, and run the
+    If a signal interrupts the exam, report the tests that have ended. If a test cannot run, report why, and run the
     others. But if the first test of the exam cannot run, raise BadCommand or Refused.
     """
     started, began_s = datetime.now().astimezone(), time.monotonic()

@@ -10,15 +10,15 @@ from elevator.exam.report import progress
 
 REDRAW_S = 0.5
 PRIOR_S = 60
-"""The estimate of the pace also counts an imaginary test that was planned to take this long and did. So one slow test
-changes the estimate only a little."""
+"""The estimate of the pace also counts an imaginary test that was planned to take this long and did. So the first tests
+change the estimate less."""
 
 
 def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: float) -> float:
     """Estimate how many seconds the rest of an exam takes.
 
-    *planned_s* lists the usual time of each test, *took_s* the time that each finished test took. The next test has
-    been running for *running_s*. If that is longer than expected, assume that the exam is repeating the test.
+    *planned_s* lists the usual time of each test (0: skipped), *took_s* the time that each finished test took. The next
+    test has been running for *running_s*. If that is longer than expected, assume that the exam is repeating the test.
     """
     done = len(took_s)
     pace = (sum(took_s) + PRIOR_S) / (sum(planned_s[:done]) + PRIOR_S)
@@ -33,7 +33,7 @@ class Progress:
     def __init__(
         self, planned_s: Sequence[float], stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """*planned_s*: the usual time of each test, in seconds; 0 for a test that is skipped."""
+        """*planned_s* lists the usual time of each test in seconds; 0 for a test that is skipped."""
         self._planned_s = planned_s
         self._took_s: list[float] = []
         self._stream = stream
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def ended(self) -> int:
-        """How many tests have ended."""
+        """How many tests have ended or were skipped."""
         return len(self._took_s)
 
     def begin(self, title: str) -> None:

@@ -175,7 +175,10 @@ def node_parser() -> Arguments:
 
 
 def state_directory(settings: "config.Config") -> Path:
-    """Return the default directory for the record, in $XDG_STATE_HOME or else in ~/.local/state."""
+    """Return the default directory of the record: elevator/GROUP-ID in $XDG_STATE_HOME, or else in ~/.local/state.
+
+    A relative $XDG_STATE_HOME does not count. Raise ConfigError if the home directory is needed but unknown.
+    """
     from elevator.runtime.config import ConfigError
 
     home = os.environ.get("XDG_STATE_HOME", "")

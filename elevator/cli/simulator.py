@@ -36,11 +36,14 @@ ERRORS = {
     EventKind.MISBEHAVIOUR.value: "unsafe: ",
     EventKind.RELOAD.value: "",
 }
-"""For each kind of event that is reported, the text to print before the event's own description."""
+"""For each kind of event that `ControllerErrors` reports, the text to print before the event's value."""
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator sim` until a signal arrives or the terminal is gone; return the exit status."""
+    """Run `elevator sim` until a signal arrives; return the exit status.
+
+    If it draws in the terminal, it also ends when the terminal or the parent process is gone.
+    """
     arguments, ignored = options(argv)
     for line in ignored:
         print(f"elevator sim: {line}", file=sys.stderr)
@@ -98,7 +101,8 @@ def _flow(arguments: Namespace, now_ms: int) -> PassengerFlow:
 def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
     """Attach a simulated I/O card to each elevator; raise Refused if that fails.
 
-    If *prefix* is not empty, create a symbolic link to each card. Its path is *prefix* and the number of the elevator.
+    If *prefix* is not empty, create a symbolic link to the serial port of each card. The path of the link is *prefix*
+    followed by the number of the elevator.
     """
     from elevator.building.card_line import CardLine
 
@@ -150,14 +154,17 @@ def ready_line(ports: list[int], control_port: int) -> str:
 
 
 class ControllerErrors:
-    """Reports bad requests, requests to reload, and unsafe commands: at most one per second for each car and kind."""
+    """Reports the errors of controllers: bad requests, requests to reload, and unsafe commands.
+
+    For each car, it reports at most one error of each of these three kinds per second.
+    """
 
     def __init__(self) -> None:
         self._next = 0
         self._reported_ms: dict[tuple[object, object], float] = {}
 
     def new(self, building: Building) -> Iterable[str]:
-        """Yield a line for each error since the last call, except repetitions within a second."""
+        """Yield a line for each error since the last call, except those that exceed the limit."""
         if self._next == building.history.next_event:
             return
         history = building.history.since(self._next)
