@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from elevator.cli.arguments import Arguments
 from elevator.net.seal import KEY_BYTES
@@ -21,9 +22,13 @@ def main(argv: list[str]) -> int:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         with open(descriptor, "w", encoding="ascii") as opened:  # noqa: PTH123  a descriptor
-            opened.write(os.urandom(KEY_BYTES).hex() + "\n")
-            opened.flush()
-            os.fsync(descriptor)
+            try:
+                opened.write(os.urandom(KEY_BYTES).hex() + "\n")
+                opened.flush()
+                os.fsync(descriptor)
+            except OSError:
+                Path(file).unlink(missing_ok=True)  # Otherwise a second try would find that the file exists.
+                raise
     except FileExistsError:
         parser.error(f"{file} already exists and will not be overwritten: choose another name")
     except (OSError, ValueError) as error:

@@ -1,5 +1,6 @@
 """Key files: new ones are private. A file that other users can access is refused."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -45,6 +46,20 @@ def test_keygen_never_overwrites_a_file(tmp_path: Path, capsys: pytest.CaptureFi
         assert capsys.readouterr().err.count("\n") == 1
     assert file.read_text() == LINE
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_keygen_leaves_no_file_if_the_key_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("elevator.cli.keygen.os.fsync", full)
+    with pytest.raises(SystemExit) as exit_:
+        main([str(tmp_path / "key")])
+    assert exit_.value.code == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert not (tmp_path / "key").exists()
 
 
 def test_keys_are_read_in_file_order(tmp_path: Path) -> None:
