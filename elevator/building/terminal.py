@@ -18,7 +18,7 @@ import termios
 from collections.abc import Sequence
 from types import FrameType
 
-from attrs import evolve
+from attrs import astuple, evolve
 from rich.console import Console
 
 from elevator.building import elevators
@@ -37,7 +37,8 @@ _NEXT, _PREVIOUS = ("\t", "\x1b[C", "\x1b[B"), ("\x1b[Z", "\x1b[D", "\x1b[A")
 def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
     """Perform on *car* all functions that *keys* assigns to *key*. Ignore unknown keys and missing buttons.
 
-    A capital letter without a function of its own holds the button of the lower-case letter down, or releases it.
+    A capital letter without a function of its own acts like the lower-case letter, except for buttons: it holds the
+    button down, or releases a held button.
     """
     if len(key) != 1:
         return  # An escape sequence.
@@ -46,7 +47,7 @@ def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
     elevator = building.servers[car].elevator
     until_ms = now_ms + building.press_ms
     lower = key.lower()
-    is_held = key != lower and key not in f"{keys.up}{keys.down}{keys.cab}{keys.stop}"
+    is_held = key != lower and key not in "".join(astuple(keys))
     plain = lower if is_held else key
     for button, row, lowest in ((Button.UP, keys.up, 0), (Button.DOWN, keys.down, 1), (Button.CAB, keys.cab, 0)):
         floor = row.find(plain) + lowest

@@ -193,6 +193,21 @@ def test_configured_keys_are_used(building: Building) -> None:
     assert (elevator.stop, elevator.obstructed) == (True, True)
 
 
+def test_capital_letter_can_be_the_key_of_any_function(building: Building) -> None:
+    keys = Keys(stop="Q", obstruction="W", motor_up="E", motor_stop="D", motor_down="S", inbounds="Z")
+    motors = []
+    for key in "QWESD":
+        handle_key(building, 0, key, keys)
+        motors.append(building.servers[0].elevator.shaft.motor)
+    elevator = building.servers[0].elevator
+    assert (elevator.stop, elevator.obstructed, elevator.presses) == (True, True, ())
+    assert motors[2:] == [Motor.UP, Motor.DOWN, Motor.STOP]
+    out = physics.at(evolve(elevator.shaft, place=-1), 0)
+    building.servers[0].elevator = evolve(elevators.new_elevator(out), out=True)
+    handle_key(building, 0, "Z", keys)
+    assert building.servers[0].elevator.sensed == 0
+
+
 @given(st.text())
 def test_splitting_keys_keeps_all_characters(typed: str) -> None:
     assert "".join(split_keys(typed)) == typed
