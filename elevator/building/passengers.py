@@ -5,13 +5,13 @@ Rules:
   random numbers of a trip depend only on the seed and the passenger's number, so equal settings give equal trips.
   Rate and profile may change at any time.
 - A passenger presses the hall button on one car's panel and waits. They board a car if its door is open at their floor
-  and its lamp for their direction is dark. A car clears that lamp to announce its direction. For LAMP_DELAY_MS after a
-  press they do not board, because the lamp may not have lit yet.
+  and the lamp for their direction on its panel is dark. A car clears that lamp to announce its direction. For
+  LAMP_DELAY_MS after a press they do not board, because the lamp may not have lit yet.
 - Boarding takes BOARDING_MS. If the door closes sooner, the passenger keeps waiting.
 - In the car, the passenger presses the cab button of their destination. They leave when the door is open there.
-- If the hall lamp stays dark for PATIENCE_MS while no door is open at the passenger's floor, they press the hall button
-  on the next car's panel, because the first panel may be dead. If the cab lamp stays dark for PATIENCE_MS, they press
-  the cab button again.
+- If the lamp of the pressed hall button stays dark for PATIENCE_MS while no door is open at the passenger's floor, the
+  panel may be dead. So the passenger presses the hall button on the next car's panel. If the cab lamp stays dark for
+  PATIENCE_MS, they press the cab button again.
 """
 
 import random
@@ -28,7 +28,7 @@ LAMP_DELAY_MS = 500
 BOARDING_MS = 400
 PATIENCE_MS = 1500
 RECENT = 120
-"""Number of waiting times that are stored individually."""
+"""How many of the newest waiting times are stored individually."""
 
 
 class Stage(Enum):
@@ -55,7 +55,8 @@ ENTRANCE_SHARES = {
     Profile.INTER: (0.0, 0.0),
     Profile.LUNCH: (0.4, 0.4),
 }
-"""For each profile, the share of trips from floor 0, and of trips to floor 0. Other trips connect two random floors."""
+"""For each profile, the share of trips from floor 0 to a random floor, and of trips from a random floor to floor 0. The
+other trips connect two random floors, one of which may be floor 0."""
 
 
 class Trip(NamedTuple):
@@ -98,15 +99,15 @@ class Passenger:
     """The car on whose panel the passenger last pressed the hall button."""
     pressed_at_ms: int
     checked_at_ms: int
-    """When the passenger last looked for an open door."""
+    """When the passenger last found no car to board; initially the time of arrival."""
     stage: Stage = Stage.WAITING
     car: int | None = None
     """The car that the passenger boards or rides in; None while waiting."""
     boarded_at_ms: int = 0
     """When boarding ends. Meaningless while the passenger waits."""
     dark_since_ms: int | None = None
-    """Start of the current wait for the lamp of the passenger's call to light; None if the passenger does not wait for
-    it. Each press starts a new wait."""
+    """Start of the current wait for the lamp of the passenger's call to light. Each press starts a new wait. None while
+    the lamp is lit, and while the passenger waits or boards at an open door."""
 
 
 @frozen
@@ -135,7 +136,7 @@ class Crowd:
 
 @frozen
 class Tally:
-    """Waiting-time statistics. A wait lasts from arrival at the origin until boarding ends."""
+    """Passenger counts and waiting times. A wait lasts from arrival at the origin until boarding ends."""
 
     served: int
     under_way: int
@@ -181,7 +182,7 @@ def direction(trip: Trip) -> Direction:
 
 
 def tally(crowd: Crowd, now_ms: int) -> Tally:
-    """Compute the statistics at *now_ms*. The longest wait includes passengers who have not boarded yet."""
+    """Return the tally at *now_ms*. The longest wait, unlike the mean, includes passengers who have not boarded yet."""
     unfinished = [now_ms - each.trip.at_ms for each in crowd.present if each.stage is not Stage.RIDING]
     totals = crowd.totals
     mean = totals.waited_ms / totals.boarded if totals.boarded else 0.0
@@ -189,7 +190,7 @@ def tally(crowd: Crowd, now_ms: int) -> Tally:
 
 
 def wake_at_ms(crowd: Crowd) -> int | None:
-    """Return when `step` must run next if no elevator changes; None if never. The time may be in the past."""
+    """Return when `step` must run next if no elevator changes; None if never."""
     times = [] if crowd.next_trip is None else [crowd.next_trip.at_ms]
     for each in crowd.present:
         if each.stage is Stage.BOARDING:
@@ -283,7 +284,7 @@ _STEPS = {Stage.WAITING: _wait, Stage.BOARDING: _board, Stage.RIDING: _ride}
 
 
 def _track_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenger, bool]:
-    """Update `dark_since_ms` of *passenger*. Return the passenger, and whether they press the button again."""
+    """Update `dark_since_ms` of *passenger*. Return the passenger, and whether they must press a button again."""
     if not dark:
         return evolve(passenger, dark_since_ms=None), False
     if passenger.dark_since_ms is None:

@@ -2,8 +2,8 @@
 
 Rules:
 - A bad request names an unknown command, or a button or floor that does not exist. Bad writes are counted and ignored;
-  bad reads are counted and answered with 0. The request to reload the configuration (command 0) is ignored too, because
-  a reload would move the car.
+  bad reads are counted and answered with 0. Requests to reload the configuration (command 0) are counted separately and
+  ignored, because a reload would move the car.
 - The top floor has no up button, and the bottom floor has no down button. But many controllers loop over all buttons of
   all floors. So reading such a button and turning off its lamp are allowed. Only turning on its lamp is a bad request.
 """

@@ -6,10 +6,11 @@ Rules:
 - `place` counts from the lower edge of the lowest sensor zone. The zone of floor f begins at
   f * (travel_ms + passing_ms) and is passing_ms long. The car is level with the floor in the middle of the zone. Zones
   are half-open, so the sensor is on for exactly passing_ms and off for exactly travel_ms in both directions.
-- A car that starts inside a zone leaves it after the time for the remaining distance, not after the full passing_ms.
-- A car that leaves the shaft through the lowest or the highest zone is out of bounds: it stops and ignores commands
-  until it is moved back. The two out-of-bounds places are -1 and `end`.
-- Without power the car stops. The motor keeps its command, so the car continues when power returns.
+- After a car has stopped or reversed on its way, the sensor changes after the time for the remaining distance. The
+  course's simulator always waits the full travel_ms or passing_ms.
+- A car that leaves the shaft through the lowest or the highest zone is out of bounds: it stops and ignores motor
+  commands until it is moved back. The two out-of-bounds places are -1 and `end`.
+- Without power the car stops. The motor keeps its command or accepts a new one, and executes it when power returns.
 """
 
 from elevator.core.evolve import evolve, frozen
@@ -28,7 +29,7 @@ class Shaft:
     place: int = 0
     """Position at `since_ms` in milliseconds of travel, from -1 to `end`. Both limits are out of bounds."""
     motor: Motor = Motor.STOP
-    """The last motor command, kept while the power is off."""
+    """The current command. It does not move the car while the power is off or the car is out of bounds."""
     powered: bool = True
     since_ms: int = 0
 
@@ -66,12 +67,12 @@ def is_out(shaft: Shaft, now_ms: int) -> bool:
 
 
 def is_moving(shaft: Shaft, now_ms: int) -> bool:
-    """Return whether the car moves at *now_ms*: the motor has a command and power, and the car is not out of bounds."""
+    """Return whether the car moves at *now_ms*: it is commanded up or down, has power and is not out of bounds."""
     return shaft.motor != Motor.STOP and shaft.powered and not is_out(shaft, now_ms)
 
 
 def next_change_ms(shaft: Shaft) -> int | None:
-    """Return when the sensor next changes if no command arrives; None if it will not change.
+    """Return when the sensor next changes if the motor's command and power stay the same; None if it will not change.
 
     A car goes out of bounds at the moment the sensor of the end floor turns off.
     """

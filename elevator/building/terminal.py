@@ -1,9 +1,9 @@
 """The simulator in a terminal: it draws the elevators and reads the keys that operate them.
 
 Rules:
-- The picture (terminal_picture.py) is written only when it has changed.
+- The picture (terminal_picture.py) is written only when it has changed, or when the program resumes after Ctrl-Z.
 - The terminal is restored however the program ends (see screen.py), and while Ctrl-Z suspends the program.
-- If another program has changed the terminal's settings since the start, they stay as they are.
+- If another program has changed the terminal's settings in the meantime, none of them is restored.
 - The program ends when its parent (a shell or `just`) ends, because nothing could bring it back to the foreground.
 - If the terminal does not accept output, nothing is drawn, and the elevators keep running.
 """
@@ -109,7 +109,10 @@ class Terminal:
             self._guard = None
 
     def paint(self, notes: Sequence[str]) -> None:
-        """Draw the elevators and *notes* if they have changed. If the parent process is gone, set `is_over` instead."""
+        """Draw the elevators and *notes* if the picture has changed.
+
+        If the parent process is gone, set `is_over` instead.
+        """
         if os.getppid() != self._parent:
             self.is_over = True
         if self.is_over:
@@ -130,7 +133,10 @@ class Terminal:
             self._write(painted)
 
     def _set_up(self, saved: list[object]) -> None:
-        """Switch to the alternate screen and to unbuffered input without echo. Ctrl-C and Ctrl-Z keep their effect."""
+        """Switch to the alternate screen and to unbuffered input without echo. Ctrl-C and Ctrl-Z keep their effect.
+
+        `restore` will bring back the settings in *saved*.
+        """
         mode = termios.tcgetattr(0)
         mode[0] &= ~(termios.IXON | termios.ICRNL)
         mode[3] &= ~(termios.ICANON | termios.ECHO)

@@ -19,7 +19,7 @@ LABEL = 11
 STATUS = 12
 PANEL_LINES = 8
 NOTE_LINES = 2
-"""Lines kept free for notes even if not all elevators fit."""
+"""Lines kept free for notes if there is room for at least one elevator above them."""
 
 
 @frozen
@@ -37,7 +37,8 @@ class PanelPicture:
     port: int
     client: bool
     event_count: int
-    """Number of events so far. If it grows while the elevator is idle, the controller keeps changing outputs."""
+    """Number of events of the elevator so far. If it grows while the elevator is idle, the controller keeps changing
+    outputs or sending bad requests."""
 
 
 def draw(
@@ -98,7 +99,7 @@ def _width(floors: int) -> int:
 def _panel(
     panel: PanelPicture, number: int, is_selected: bool, appearance: Appearance, now_ms: int, width: int
 ) -> list[Text]:
-    """Draw one elevator as PANEL_LINES lines."""
+    """Draw one elevator as PANEL_LINES lines. If not all floors fit in *width*, draw those around the car."""
     elevator = panel.elevator
     count = elevator.shaft.floors
     room = max(1, min(count, (width - _width(0) - 1) // CELL))

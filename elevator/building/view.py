@@ -1,7 +1,7 @@
 """The JSON values that the page draws: cars, passengers and nodes. Pure functions.
 
-The values of a car change only on events, not while it merely moves. For a moving car the page gets a height, the time
-of that height and a speed. From these the page computes the position in each frame.
+The values of a car do not change while it merely moves between two events. For a moving car the page gets a height, the
+time of that height and a speed. From these the page computes the position in each frame.
 """
 
 from collections.abc import Mapping
@@ -79,7 +79,7 @@ def controller(state: str, plugged: bool | None) -> Json:
 
 
 def heartbeat(heard: bool, heartbeat: Heartbeat | None) -> Json:
-    """Return what a node reports in its last *heartbeat*. *heard* is true if that heartbeat is recent."""
+    """Return what a node reports in its last *heartbeat* (None: there was none), and *heard*: whether it is recent."""
     values: dict[str, object] = {"heard": heard}
     if heartbeat is not None:
         status, claims = heartbeat.car, heartbeat.claims
@@ -94,7 +94,7 @@ def heartbeat(heard: bool, heartbeat: Heartbeat | None) -> Json:
 
 
 def people(crowd: Crowd) -> Json:
-    """Return how many passengers wait or board at each floor, by direction, and the destinations of those who ride."""
+    """Return how many passengers wait or board at each floor, by direction, and where those in each car want to go."""
     flow = crowd.flow
     up, down = [0] * flow.floors, [0] * flow.floors
     riding: list[list[int]] = [[] for _ in range(flow.cars)]
@@ -114,7 +114,7 @@ def flow(crowd: Crowd) -> Json:
 
 
 def waits(crowd: Crowd, now_ms: int) -> Json:
-    """Return the waiting-time statistics, with times in whole tenths of a second so that they change less often."""
+    """Return passenger counts and waiting times. The times are multiples of 100 ms so that they change less often."""
     tally = passengers.tally(crowd, now_ms)
     return {
         "served": tally.served,
