@@ -202,19 +202,22 @@ def assign(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bo
     For each car id, return a table with a row for each floor: [up, down], or [up, down, cab] with include_cab.
     """
     rows = read_list("hallRequests", required(given, "hallRequests"))
-    hall = [read_flags("a row of hallRequests", row) for row in rows]
-    if any(len(row) != 2 for row in hall):
-        raise InputError("a row of hallRequests must be [up, down]")
+    hall = [read_flags(f"hallRequests[{floor}]", row) for floor, row in enumerate(rows)]
+    for floor, row in enumerate(hall):
+        if len(row) != 2:
+            raise InputError(f"hallRequests[{floor}] must be [up, down]")
     states = read_object("states", required(given, "states"))
     if any("\ud800" <= letter <= "\udfff" for id in states for letter in id):
         raise InputError("a car id contains an unpaired surrogate")
     ids = sorted(states, key=str.encode)
-    for state in states.values():
-        read_object("a state", state)
-    cabs = {id: read_flags("cabRequests", required(states[id], "cabRequests")) for id in ids}
-    if any(len(cab) != len(hall) for cab in cabs.values()):
-        raise InputError("hallRequests and all cabRequests must have the same length")
-    cars = [read_car(states[id], cabs[id]) for id in ids]
+    cars, cabs = [], {}
+    for id in ids:
+        try:
+            state = read_object("the state", states[id])
+            cabs[id] = read_cab(state, len(hall))
+            cars.append(read_car(state, cabs[id]))
+        except InputError as error:
+            raise InputError(f"car {id!r:.40}: {error}") from None
     up, down = (mask([row[kind] for row in hall]) for kind in (0, 1))
     try:
         assignments = run_algorithm(len(hall), up, down, cars, "" in states, options)
@@ -238,6 +241,13 @@ def run_algorithm(
     unclaimed = ((0, 0),) * len(cars)
     none_waited = ((0, 0),) * _assign.AGES
     return _assign.plan(floors, up, down, cars, unclaimed, none_waited, (), (), door_ms, travel_ms)
+
+
+def read_cab(state: Mapping[str, Any], floors: int) -> list[bool]:
+    cab = read_flags("cabRequests", required(state, "cabRequests"))
+    if len(cab) != floors:
+        raise InputError("cabRequests and hallRequests must have the same length")
+    return cab
 
 
 def read_car(state: Mapping[str, Any], cab: list[bool]) -> tuple[int, int, int, int]:

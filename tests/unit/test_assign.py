@@ -285,11 +285,13 @@ def test_unknown_fields_are_ignored() -> None:
     [
         (json.dumps({"hall_requests": [], "states": {}}), "hallRequests is missing"),
         (json.dumps({"hallRequests": [[True, False]]}), "states is missing"),
-        (json.dumps({"hallRequests": [[True, False]], "states": {"a": {}}}), "cabRequests is missing"),
+        (json.dumps({"hallRequests": [[True, False]], "states": {"a": {}}}), "car 'a': cabRequests is missing"),
+        (json.dumps({"hallRequests": [[True, False]], "states": {"a": []}}), "car 'a': the state must be an object"),
+        (json.dumps({"hallRequests": [[True, True], [True]], "states": {}}), r"hallRequests\[1\] must be \[up, down\]"),
         ("[" * 100_000, "the input is nested too deeply"),
     ],
 )
-def test_missing_field_or_deep_nesting_is_named_in_the_error(text: str, message: str) -> None:
+def test_error_names_the_invalid_part_of_the_input(text: str, message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}$"):
         answer(text, Options())
 
