@@ -17,7 +17,7 @@ class Arguments(argparse.ArgumentParser):
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
-    """Return an argparse type that accepts integers from *low* to *high*, inclusive."""
+    """Return an argparse type that accepts integers from *low*, at least 0, to *high*, inclusive."""
 
     def parse(text: str) -> int:
         value = int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None

@@ -1,7 +1,7 @@
 """`elevator assign`: a replacement for TTK4145's hall_request_assigner, here called *the original*.
 
 Except for the differences that `--help` lists (assign_help.py), the command gives the same answers as the original. If
-the input is invalid, it prints one line on standard error and exits with status 1.
+the input or an option is invalid, it prints one line on standard error and exits with status 1.
 
 - Options are parsed like D's std.getopt, which the original uses: see `extract`. Unknown options and other words are
   ignored.
@@ -203,9 +203,8 @@ def assign(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bo
     """
     rows = read_list("hallRequests", required(given, "hallRequests"))
     hall = [read_flags(f"hallRequests[{floor}]", row) for floor, row in enumerate(rows)]
-    for floor, row in enumerate(hall):
-        if len(row) != 2:
-            raise InputError(f"hallRequests[{floor}] must be [up, down]")
+    if wrong := [floor for floor, row in enumerate(hall) if len(row) != 2]:
+        raise InputError(f"hallRequests[{wrong[0]}] must be [up, down]")
     states = read_object("states", required(given, "states"))
     if any("\ud800" <= letter <= "\udfff" for id in states for letter in id):
         raise InputError("a car id contains an unpaired surrogate")
@@ -304,13 +303,16 @@ def answer_lines(options: Options) -> int:
 
 
 def answer_first_line(options: Options) -> str:
-    """Return the answer to the first line of standard input; raise InputError if that line is invalid."""
+    """Return the answer to the first line of standard input; raise InputError if that line is invalid.
+
+    An invalid line without a newline at its end is answered if it is valid without its last character.
+    """
     line = sys.stdin.readline() if sys.stdin else ""
     try:
         return answer(line, options)
     except InputError as refused:
         if not line.endswith("\n"):
-            with suppress(InputError):  # The original always drops the last character.
+            with suppress(InputError):  # As in the original, which always drops the last character.
                 return answer(line[:-1], options)
         # The hint explains the error if standard input has several lines, or none.
         raise InputError(f"{refused} (without --input, only the first line of standard input is read)") from None

@@ -10,9 +10,11 @@ from pathlib import Path
 from attrs import define, field
 
 LINE_BYTES_MAX = 1 << 23
-"""The maximum length of a request in bytes. The largest valid request, for 500 cars and 1024 floors, has about 4 MB."""
+"""The maximum length of a request in bytes; the server disconnects a client that exceeds it. A request for the largest
+building, with 500 cars and 1024 floors, has 3 to 4 MB."""
 UNREAD_BYTES_MAX = 1 << 24
-"""The server disconnects a client that leaves more than this many bytes of answers unread."""
+"""The maximum size of the answers that wait to be sent to a client, in bytes; the server disconnects a client that
+exceeds it."""
 
 
 @define(eq=False)
@@ -23,7 +25,10 @@ class Client:
 
 
 def run(path: str, answer: Callable[[str], str]) -> None:
-    """Answer lines on a new socket at *path*. At SIGTERM or SIGINT, remove it. Raise OSError if listening fails."""
+    """Answer lines on a new socket at *path* until SIGTERM or SIGINT arrives. Then remove the socket.
+
+    Raise OSError if listening fails.
+    """
     reading, writing = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(writing, b"."))
@@ -44,7 +49,10 @@ def run(path: str, answer: Callable[[str], str]) -> None:
 
 
 def listen(path: str) -> socket.socket:
-    """Create a socket that listens at *path*. Replace an abandoned socket there; raise OSError for any other file."""
+    """Create a socket that listens at *path*. Replace a socket there if no program listens at it any more.
+
+    Raise OSError if listening fails, or if anything else is at *path*.
+    """
     listener = socket.socket(socket.AF_UNIX)
     try:
         try:
@@ -87,7 +95,7 @@ def accept(selector: selectors.BaseSelector, listener: socket.socket) -> None:
 def serve_client(selector: selectors.BaseSelector, client: Client, events: int, answer: Callable[[str], str]) -> None:
     """Receive from *client*, answer each complete line, and send as much as the socket accepts.
 
-    Disconnect the client if it has closed the connection or exceeds a limit.
+    Disconnect the client if it exceeds a limit or has closed its end, even if answers have not been sent yet.
     """
     try:
         if events & selectors.EVENT_READ:

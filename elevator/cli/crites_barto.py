@@ -1,4 +1,4 @@
-"""`elevator bench crites-barto`: measures dispatching in the elevator system of Crites and Barto.
+"""`elevator bench crites-barto`: compares dispatching algorithms in the elevator system of Crites and Barto.
 
 The system is that of R. H. Crites and A. G. Barto, "Elevator Group Control Using Multiple Reinforcement Learning
 Agents", Machine Learning 33, pp. 235-262, 1998. Sections 3.3 and 5.1 give its parameters and the published results.
@@ -14,9 +14,10 @@ Four cars, each for up to 20 people, serve ten floors during the down-peak hour 
     at each upper floor who go down to the lobby. In the other two traffic mixes (MIXES), people also go up from the
     lobby to random floors, and between upper floors. The paper gives 0 to 10 % for the latter, relative to those who go
     down to the lobby; here it is 5 %.
- 4. LQF, longest queue first, sends each car that is empty or moves up to one of the queues that have waited longest. A
-    car also takes a call that it encounters in its direction, unless another car is sent to it (native/bench_rules.c).
-    Like a real controller, LQF knows how long a button has been lit, but not how many people wait.
+ 4. LQF, longest queue first, sends empty cars and cars on their way up to the queues that have waited longest. A car
+    also takes a call that it encounters in its direction, unless another car is sent to that call
+    (native/bench_rules.c). Like a real controller, LQF knows how long a button has been lit, but not how many people
+    wait.
  5. Each seed gives one hour, which begins with all cars at the lobby and nothing learned. The algorithms know the
     nominal time of a stop. Only `plan` parks cars.
 """
@@ -53,14 +54,15 @@ ALGORITHMS = ("plan", YARDSTICK, "nearest", "eta", "reference")
 COLUMNS = """\
 algorithms:
   plan            this project's algorithm, the only one here that parks idle cars
-  lqf             longest queue first, the yardstick: cars that are empty or move up go to the queues that have waited
-                  longest
+  lqf             longest queue first, the yardstick: empty cars and cars on their way up go to the queues that have
+                  waited longest
   nearest, eta, reference  the baselines of `bench dispatch`
   LQF, FIM, ESA, RLd       results that Crites and Barto (1998) published for their own simulator. RLd is their
                            reinforcement learning.
 
 columns:
-  mix             traffic: passengers who only go down to the lobby, or also 2 or 4 per minute who go up from it
+  mix             traffic: all passengers go down to the lobby; or in addition, 2 or 4 per minute go up from it, and
+                  a few travel between upper floors
   wait s, wait2   mean waiting time; mean squared waiting time, in seconds squared
   system s        mean time from arrival until the passenger leaves the car
   >60 s           percentage of passengers who wait longer than 60 s
@@ -70,7 +72,7 @@ columns:
 
 
 class Score(NamedTuple):
-    """The mean wait, the mean squared wait, the mean time in the system, and the percentage of waits over a minute."""
+    """Means of the wait, its square and the time from arrival to leaving the car, and the percentage of long waits."""
 
     wait_s: float
     squared_wait_s2: float
@@ -98,14 +100,15 @@ PUBLISHED = {
         "RLd": Score(18.8, 593, 45.4, 2.40),
     },
 }
-"""From tables 2, 3 and 4 of the paper."""
+"""The results in tables 2, 3 and 4 of the paper, by traffic mix and algorithm."""
 
 
 class AlgorithmResult(NamedTuple):
-    """The results of one algorithm, simulated here or published.
+    """The results of one algorithm in one traffic mix, simulated here or published.
 
-    The ratios are its mean wait and its mean squared wait, divided by those of LQF: simulated with the same passengers,
-    or published.
+    The ratios compare the mean wait and the mean squared wait with those of LQF. For a simulation, they are geometric
+    means over hours with the same passengers. Published results are compared with the published LQF, and their
+    intervals are unknown.
     """
 
     score: Score
@@ -189,7 +192,7 @@ def line(mix: str, name: str, row: Score, wait_ratio: Ratio, squared_wait_ratio:
 
 
 def published(mix: str) -> dict[str, AlgorithmResult]:
-    """Return the published results, with their ratios to the published LQF."""
+    """Return the published results for the traffic mix *mix* by algorithm, with their ratios to the published LQF."""
     rows = PUBLISHED[mix]
 
     def ratio(row: Score, field: int) -> Ratio:
@@ -212,13 +215,18 @@ def main(argv: list[str]) -> int:
     """Run `elevator bench crites-barto`; return the exit status."""
     parser = Arguments(
         prog="elevator bench crites-barto",
-        description="Measure waits in the elevator system of Crites and Barto (1998).",
+        description="Compare the waiting times of passengers under different algorithms, in the elevator system of "
+        "Crites and Barto (1998).",
         epilog=COLUMNS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed; default: random")
     parser.add_argument(
-        "--seeds", type=integer(1, 1000), default=30, metavar="N", help="number of seeds, one hour each; default: 30"
+        "--seeds",
+        type=integer(1, 1000),
+        default=30,
+        metavar="N",
+        help="number of seeds, one simulated hour each; default: 30",
     )
     parser.add_argument(
         "--park", choices=PARKS, default="spread", help="where idle cars park with `plan`; default: spread"
