@@ -4,7 +4,7 @@ Start with run_node.py: it defines the options of a node and lists the other com
 parser of all commands except `assign`, which parses its options as the course's hall_request_assigner does. This
 package may import all others; none of them imports it.
 
-Other programs depend on the options, the output of `watch --json` and these exit statuses:
+Other programs depend on the options, the JSON of `assign`, `exam --json` and `watch --json`, and these exit statuses:
 
   0  success
   1  a check, a test or a demo failed; for `assign`, any error

@@ -60,13 +60,15 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors; default: 4")
     parser.add_argument(
-        "--seed", type=integer(0, 2**63), help="seed for passengers and start positions; default: random"
+        "--seed", type=integer(0, 2**63), help="seed for start positions, passengers and lost packets; default: random"
     )
     parser.add_argument(
         "--for",
         type=integer(1, 1_000_000),
         dest="seconds",
-        help="end after this many seconds, once all passengers have arrived; default: until Ctrl-C",
+        help="end after this many seconds, or up to a minute later (longer in tall buildings) if passengers are still "
+        "under way; no new passengers come in the last 30 seconds, or in the second half of a run of less than a "
+        "minute; default: until Ctrl-C",
     )
     parser.add_argument("--rate", type=integer(0, 6000), help="passengers per minute; default: 4 per car")
     parser.add_argument(
@@ -74,7 +76,7 @@ def main(argv: list[str]) -> int:
         type=host_and_port,
         metavar="[HOST:]PORT",
         help=f"address of the page; default: {PAGE[0]}:{PAGE[1]}, or a free port if that is in use. "
-        "Without --web, the page opens in a browser",
+        "Without --web, the page also opens in a browser if there is a graphical session",
     )
     parser.add_argument("--no-web", action="store_true", help="do not serve a page")
     of_command = add_options(parser)
@@ -118,7 +120,7 @@ def _run(arguments: Namespace, shown: Subject | None, seed: int, is_interrupted:
     """Run a demo until it is over or *is_interrupted* returns true; return the verdict on it.
 
     *shown* says how to start another program's controllers; None: run this program's nodes. Raise Refused if the demo
-    cannot start.
+    or one of its nodes or controllers cannot start.
     """
     cars, floors = arguments.cars, arguments.floors
     with ExitStack() as stack:

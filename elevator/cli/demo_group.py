@@ -1,8 +1,8 @@
 """Sets up the elevators of a demo and what drives them: this program's nodes, or another program's controllers.
 
-- This process simulates the elevators. Each node or controller is a separate process, which connects to its elevator
-  over TCP.
-- Nodes exchange UDP datagrams through a relay that can lose them (building/network.py).
+- This process simulates the elevators. Nodes and controllers run in processes of their own, and connect to their
+  elevators over TCP.
+- Nodes exchange UDP datagrams through a relay that can drop them (building/network.py).
 - Each controller of another program gets a host of its own, and a switch joins the hosts, as in an exam
   (exam/sandbox.py). Where that is not allowed, the controllers run on this machine's own network.
 - No process and no interface outlives the demo, however it ends: see exam/controllers.py and exam/sandbox.py.
@@ -32,15 +32,16 @@ from elevator.exam.switch import EthernetSwitch
 
 
 class DemoNetwork(Protocol):
-    """The network between the controllers, as far as the page can change it."""
+    """The network between the nodes or controllers, as far as the page can change it."""
 
     loss: float
-    """Probability, 0 to 1, that a packet is lost."""
+    """Probability, 0 to 1, that a packet is lost, independently for each receiver."""
     unplugged: set[int]
-    """The numbers of the controllers whose cables are unplugged: they neither send nor receive."""
+    """The numbers of the nodes or controllers that are unplugged: they neither send nor receive. Only `plug` changes
+    this set."""
 
     def plug(self, number: int, on: bool, /) -> None:
-        """Plug in the cable of controller *number* if *on*, else unplug it; raise OSError if that fails."""
+        """Plug in the cable of node or controller *number* if *on*, else unplug it; raise OSError if that fails."""
 
 
 @frozen
@@ -52,10 +53,10 @@ class DemoGroup:
     network: DemoNetwork | None
     """None if the demo cannot change the network."""
     heard: Mapping[int, tuple[int, Heartbeat]] | None = None
-    """The arrival time (ms) and content of each node's last heartbeat, by node id; None if another program's
-    controllers drive the cars."""
+    """The arrival time (ms) and content of the last heartbeat of each node that has sent one, by node id. None if
+    another program's controllers drive the cars."""
     start_gap_s: float = 0.0
-    """The time between the starts of two controllers."""
+    """The time between the starts of successive controllers."""
 
     @property
     def noun(self) -> str:
@@ -64,7 +65,10 @@ class DemoGroup:
 
 @contextmanager
 def own_nodes(cars: int, floors: int, directory: str, rng: random.Random) -> Iterator[DemoGroup]:
-    """Set up elevators and nodes, which keep their records in *directory*. Raise Refused if ports cannot be opened."""
+    """Set up elevators and nodes, but do not start the nodes yet. They keep their records in *directory*.
+
+    Raise Refused if ports cannot be opened.
+    """
     with ExitStack() as stack:
         building = open_building(random_starts(Shaft(floors), cars, rng))
         stack.callback(building.close)
@@ -87,11 +91,12 @@ def own_nodes(cars: int, floors: int, directory: str, rng: random.Random) -> Ite
 def other_controllers(
     subject: Subject, cars: int, floors: int, directory: str, rng: random.Random, obstacle: str
 ) -> Iterator[DemoGroup]:
-    """Set up elevators and the controllers of *subject* for them; raise Refused if that fails.
+    """Set up elevators and the controllers of *subject* for them, but do not start the controllers yet.
 
-    If *obstacle* is empty, move this process to another network namespace and give each controller a namespace of its
-    own. Otherwise *obstacle* says why that is not allowed. The controllers then use this machine's network, and the
-    demo cannot change it. Each controller gets a directory of its own in *directory*.
+    If *obstacle* is empty, move this process to another network namespace, where it stays, and give each controller a
+    namespace of its own. Otherwise *obstacle* says why that is not allowed. The controllers then use this machine's
+    network, and the demo cannot change it. Each controller gets a directory of its own in *directory*. Raise Refused if
+    a namespace cannot be created or a port cannot be opened.
     """
     hosts: Sequence[Host | None] = [None] * cars
     switch: EthernetSwitch | None = None

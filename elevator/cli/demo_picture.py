@@ -24,14 +24,14 @@ class Scene:
     elevators: Sequence[SimulatedElevator]
     crowd: Crowd
     log: Sequence[str]
-    """The output of the nodes or controllers, oldest line first."""
+    """The last lines that nodes or controllers printed, mixed with notes such as "node 1 was killed"; oldest first."""
     now_ms: int
 
 
 def draw(scene: Scene, width: int, height: int) -> Text:
     """Draw *scene* for a terminal of *width* columns and *height* lines.
 
-    Cars and log lines that do not fit are left out; floors never are.
+    Cars that do not fit are left out, except car 0, and so are log lines. Floors are never left out.
     """
     floors = scene.crowd.flow.floors
     columns = (width - MARGIN) // CELL
@@ -66,9 +66,9 @@ def line(scene: Scene) -> str:
 
 
 def _margin(crowd: Crowd, floor: int | None) -> Text:
-    """Draw the left margin of a row: the floor and the numbers of waiting passengers.
+    """Draw the left margin of a row: *floor*, and how many passengers wait there to go up and to go down.
 
-    *floor* is None in a row between two floors.
+    *floor* is None in a row between two floors. The margin is then empty.
     """
     if floor is None:
         return Text(" " * MARGIN)
@@ -81,7 +81,10 @@ def _margin(crowd: Crowd, floor: int | None) -> Text:
 
 
 def _cell(elevator: SimulatedElevator, scene: Scene, car: int, row: int, rows_per_floor: int) -> Text:
-    """Draw the cell of *car* in *row*: the lamps of that floor, the shaft, and the car if it is in this row."""
+    """Draw the cell of *car* in *row*: the car or the empty shaft, and in the row of a floor, the lamps of that floor.
+
+    Rows are numbered from the bottom. Floor f is in row f * *rows_per_floor*.
+    """
     text = Text()
     floor, between = divmod(row, rows_per_floor)
     lamps = elevator.lamps
