@@ -188,13 +188,13 @@ def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors
     # If reports were rejected, the sensor edge may have occurred at the first rejected report.
     is_exact = new.trusted and old.accept_at_ms is None
     if report is None:
-        return leave_sensor(car, now_ms, is_exact)
+        return leave_sensor(car, now_ms, is_exact, floors)
     if new.at_floor and report == new.floor:
         return car if new.trusted else evolve(car, position=evolve(new, trusted=True))
     return reach(car, now_ms, report, is_exact)
 
 
-def leave_sensor(car: Drive, now_ms: int, is_exact: bool) -> Drive:
+def leave_sensor(car: Drive, now_ms: int, is_exact: bool, floors: int) -> Drive:
     if car.activity is Activity.RESTING:  # The car was moved by hand or starts between floors.
         if car.position.floor is None:
             return car
@@ -202,6 +202,10 @@ def leave_sensor(car: Drive, now_ms: int, is_exact: bool) -> Drive:
         return evolve(car, position=nowhere, door=door.close(car.door), due_at_ms=now_ms)
     if not car.position.at_floor:
         return car
+    if is_end(car, floors):  # The motor stopped late. Search for the end floor in the other direction.
+        beyond = evolve(car.position, floor=None, at_floor=False)
+        car = evolve(car, position=beyond, activity=Activity.RUNNING, direction=car.direction.opposite)
+        return evolve(car, times=travel_times.interrupt(car.times), due_at_ms=now_ms + edge_timeout_ms(car))
     between = evolve(car.position, at_floor=False)
     times = travel_times.cleared(car.times, now_ms, is_exact, car.fault is Fault.MOTOR)
     car = evolve(car, position=between, times=times, activity=Activity.RUNNING, fault=Fault.NONE)
@@ -263,7 +267,11 @@ def door_record(car: Drive) -> OpenDoor | None:
 
 def motor(car: Drive, floors: int) -> Motor:
     """Return the motor command. As a last safeguard, it is STOP if a car at an end floor would leave the shaft."""
-    at_end = car.position.at_floor and car.position.floor == (0 if car.direction is Direction.DOWN else floors - 1)
-    if car.activity is Activity.RESTING or car.held or at_end:
+    if car.activity is Activity.RESTING or car.held or is_end(car, floors):
         return Motor.STOP
     return Motor(car.direction)
+
+
+def is_end(car: Drive, floors: int) -> bool:
+    """Return whether the last floor reached is the end floor in the direction of *car*."""
+    return car.position.floor == (0 if car.direction is Direction.DOWN else floors - 1)

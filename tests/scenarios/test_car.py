@@ -25,6 +25,7 @@ from elevator.building.shaft import Shaft, position, put
 from elevator.core import act, drive
 from elevator.core.messages import Tick
 from elevator.core.model import EVERY_CAR, NEVER_MS, Behaviour, Call, Direction, Fault, Motor
+from elevator.core.node import outputs
 from elevator.core.position import Position
 from elevator.core.step import step
 
@@ -278,6 +279,25 @@ def test_impossible_floor_reading_is_counted_and_ignored(report: int) -> None:
     settle(group)
 
 
+@pytest.mark.rule("C5", "C7")
+@pytest.mark.parametrize(("end", "inwards"), [(0, Motor.UP), (3, Motor.DOWN)])
+def test_car_that_was_stopped_beyond_an_end_floor_drives_back(end: int, inwards: Motor) -> None:
+    """The motor may stop late, because the server is slow."""
+    group = Group(cars=1, at=(end + inwards,))
+    group.press(0, CAB, end)
+    group.run_until(lambda: floor_of(group[0]) is None, 5000)
+    group.run(20)
+    node, now_ms = group[0].node, group.now_ms
+    assert node.inputs is not None
+    for floor, stop in (None, True), (end, True), (None, True), (None, False):
+        now_ms += 20
+        node = step(node, Tick(now_ms, evolve(node.inputs, floor=floor, stop=stop)))
+    assert outputs(node).motor is inwards
+    node = step(node, Tick(now_ms + 20, evolve(node.inputs, floor=end)))
+    assert node.drive.position.floor == end
+    assert outputs(node).motor is Motor.STOP
+
+
 @pytest.mark.rule("C5")
 def test_persistent_floor_reading_is_accepted_even_if_every_turn_is_late() -> None:
     group = Group(cars=1, at=(0,))
@@ -356,7 +376,7 @@ def test_car_stays_in_service_when_it_crosses_a_sensor_for_the_first_time() -> N
     for _ in range(10):
         direction = Direction.DOWN if floor else Direction.UP
         floor = 1 - floor
-        car = drive.leave_sensor(act.start(car, now_ms, direction), now_ms + 5, is_exact=True)
+        car = drive.leave_sensor(act.start(car, now_ms, direction), now_ms + 5, is_exact=True, floors=4)
         car = drive.reach(car, now_ms + 2005, floor, is_exact=True)
         now_ms += 2005
     assert car.due_at_ms > now_ms + 500
