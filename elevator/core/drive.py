@@ -199,7 +199,8 @@ def leave_sensor(car: Drive, now_ms: int, is_exact: bool, floors: int) -> Drive:
         if car.position.floor is None:
             return car
         nowhere = evolve(car.position, floor=None, at_floor=False)
-        return evolve(car, position=nowhere, door=door.close(car.door), due_at_ms=now_ms)
+        search = Direction.UP if car.position.floor == 0 else Direction.DOWN
+        return evolve(car, position=nowhere, direction=search, door=door.close(car.door), due_at_ms=now_ms)
     if not car.position.at_floor:
         return car
     if is_end(car, floors):  # The motor stopped late. Search for the end floor in the other direction.
@@ -232,7 +233,8 @@ def stall(car: Drive, now_ms: int) -> Drive:
     if car.activity is Activity.RESTING:
         return evolve(car, position=lost, times=times)
     lost = evolve(lost, floor=None, at_floor=False)
-    return evolve(car, position=lost, times=times, activity=Activity.RESTING, due_at_ms=now_ms)
+    car = evolve(car, activity=Activity.RESTING, direction=Direction.DOWN, due_at_ms=now_ms)
+    return evolve(car, position=lost, times=times)
 
 
 def delay(car: Drive, now_ms: int) -> Drive:

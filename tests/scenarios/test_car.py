@@ -298,6 +298,21 @@ def test_car_that_was_stopped_beyond_an_end_floor_drives_back(end: int, inwards:
     assert outputs(node).motor is Motor.STOP
 
 
+@pytest.mark.rule("C4", "C5")
+def test_car_that_has_rolled_off_the_lowest_floor_searches_upwards() -> None:
+    """The motor may stop late, because the server is slow."""
+    group = Group(cars=1, at=(1,))
+    group.press(0, CAB, 0)
+    group.run_until(lambda: floor_of(group[0]) is None, 5000)
+    group.run(20)
+    node, now_ms = group[0].node, group.now_ms
+    assert node.inputs is not None
+    for floor in 0, *[None] * 10:
+        now_ms += 20
+        node = step(node, Tick(now_ms, evolve(node.inputs, floor=floor)))
+    assert outputs(node).motor is Motor.UP
+
+
 @pytest.mark.rule("C5")
 def test_persistent_floor_reading_is_accepted_even_if_every_turn_is_late() -> None:
     group = Group(cars=1, at=(0,))
