@@ -172,7 +172,8 @@ class Rig(ControllerGroup):
         """Return the healthy cars. If there are none, record a failed check and raise Abandoned."""
         if not self.healthy:
             states = ", ".join(self.state_of(car) for car in range(self.cars))
-            self.check(False, "S2", Level.MUST, "at least one controller runs", states)
+            expected = "at least one car without an injected fault has a connected controller"
+            self.check(False, "S2", Level.MUST, expected, states)
             raise Abandoned
         return self.healthy
 
@@ -257,7 +258,7 @@ class Rig(ControllerGroup):
             "G1",
             f"every {kind} that lit a lamp is served",
             level,
-            lambda: "not served: " + ", ".join(self._judge.unserved(self.healthy, buttons)),
+            lambda: "not served or still lit: " + ", ".join(self._judge.unserved(self.healthy, buttons)),
         )
 
     def expect_all_served(self, level: Level = Level.MUST) -> bool:
@@ -293,7 +294,7 @@ class Rig(ControllerGroup):
                 lambda: occupied.is_empty,
                 SERVED_S,
                 "G1",
-                "all passengers reach their destinations",
+                "after the last arrival, all passengers reach their destinations",
                 found=lambda: f"{len(occupied.crowd.present)} passengers still wait or ride",
             )
         return tally(occupied.crowd, self.building.clock_us() // 1000)

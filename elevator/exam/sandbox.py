@@ -59,13 +59,13 @@ def explain(code: int, settings: Mapping[str, int], is_root: bool, is_contained:
     """
     allowing = [f"{name}={FORBIDDING[name][1]}" for name, value in settings.items() if value == FORBIDDING[name][0]]
     if code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
-        advice = "load the kernel modules that it needs: sudo modprobe -a veth af_packet"
+        advice = "load the missing kernel modules: sudo modprobe -a veth af_packet"
     elif allowing:
         advice = f"allow it: sudo sysctl {' '.join(allowing)}"
     elif is_contained:
         advice = "start this container with the option --privileged"
     else:
-        advice = "allow it: give this process CAP_SYS_ADMIN, or allow it to create user namespaces"
+        advice = "give this process CAP_SYS_ADMIN, or allow it to create user namespaces"
     if not is_root and code not in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
         advice += "; or run as root"
     return f"cannot create network namespaces ({os.strerror(code)}). {advice[0].upper()}{advice[1:]}"

@@ -33,12 +33,13 @@ def single(rig: Rig) -> None:
         if not rig.expect_all_served():
             return
         floor_now, shown = rig.elevator(0).sensed, rig.elevator(0).indicator
+        where = "between floors" if floor_now is None else f"at floor {floor_now}"
         rig.check(
             shown == floor_now or floor_now is None,
             "L6",
             Level.MUST,
             "the floor indicator shows the floor of the car",
-            f"it shows {'nothing' if shown is None else shown}, and the car is at floor {floor_now}",
+            f"it shows {'nothing' if shown is None else shown}, and the car is {where}",
             0,
         )
     rig.run(IDLE_S)
@@ -119,7 +120,7 @@ def obstruction(rig: Rig) -> None:
     rig.start()
     top = rig.floors - 1
     rig.press(0, Button.CAB, top if rig.elevator(0).sensed != top else 0)
-    if not rig.expect(lambda: rig.is_open(0), 60, "C9", "the door opens", found=lambda: "it did not"):
+    if not rig.expect(lambda: rig.is_open(0), 60, "C9", "the door opens for a cab call", found=lambda: "it did not"):
         return
     rig.run(1.0)
     rig.obstruct(0, True)
