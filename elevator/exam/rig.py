@@ -1,7 +1,8 @@
 """The test rig, with which a test of the exam acts on a group of controllers, waits, and checks.
 
-Times in milliseconds count from the start of the test. While a test waits, the rig moves the cars, answers the
-controllers, forwards their datagrams and passes all events to the judge.
+`Rig.now_ms`, and the times of events, calls and checks, are in milliseconds since the rig was created. While a test
+waits, the rig moves the cars, answers the controllers, forwards their packets (if there is a switch), and passes all
+events to the judge.
 """
 
 import random
@@ -21,11 +22,12 @@ from elevator.exam.results import CarEvent, Check, Figure, Grade, Level, Timelin
 from elevator.exam.switch import EthernetSwitch
 
 POLL_S = 0.01
-"""The longest wait for events. The rig checks the conditions of a test at least this often."""
+"""The longest wait for events in one pass. `Rig.wait` checks its condition before each pass."""
 READY_S = 60.0
 """The default time limit for a controller to start and bring its car to a floor."""
 SERVED_S = 60
-"""How long a call that a car can serve may wait."""
+"""The time limit for calls to be served, or for the last passengers to reach their destinations. It counts from the
+beginning of the check, not from the press."""
 
 
 class Abandoned(Exception):
@@ -46,7 +48,8 @@ class ExamTest:
     cars: int | None = None
     """The number of cars in the test; None: all cars of the exam."""
     needs_network: bool = False
-    """True if the test needs the switch, to impair the network or to inject datagrams."""
+    """True if the test impairs the network or injects datagrams. The exam skips such a test if it cannot create network
+    namespaces, or has only one car."""
     seconds: int = 30
     """The planned duration of the test, for the estimate of the time left. A fast controller needs less."""
     level: Level = Level.MUST
@@ -66,7 +69,7 @@ class Rig(ControllerGroup):
         start_gap_s: float = 0.0,
         ready_s: float = READY_S,
     ) -> None:
-        """Observe *building*. *switch* connects the controllers' machines; None: all controllers run on this machine.
+        """Observe *building*. *switch* connects the controllers' machines; None: they all use this machine's network.
 
         The rig calls *meanwhile* in each pass of its loop; an exception from it ends the test. *start_gap_s* is the
         time between the starts of two controllers. *ready_s* is the time limit for a controller to start and bring its
@@ -78,9 +81,9 @@ class Rig(ControllerGroup):
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
-        """The longest delay of a pass so far. A pass should end within its timeout after the end of the one before."""
+        """The longest delay of a pass so far. A pass should end within its timeout after the previous pass."""
         self._ended_ms = 0.0
-        """When the last pass ended, on the monotonic clock; 0 if the time since then does not count as a delay."""
+        """When the last pass ended, on the monotonic clock. 0: the time until the next pass begins is no delay."""
         self._checks: list[Check] = []
         self._figures: list[Figure] = []
         self.remarks: list[str] = []
@@ -91,7 +94,10 @@ class Rig(ControllerGroup):
     # Time
 
     def run_once(self, timeout_s: float = POLL_S) -> None:
-        """Run one pass: wait up to *timeout_s* for events, then move cars, forward packets, read output, and judge."""
+        """Run one pass: wait up to *timeout_s* for events. Then move cars, answer controllers, and forward packets.
+
+        Also read the controllers' output, judge, and call *meanwhile* and the function of `every`.
+        """
         now_ms = self.building.clock_us() / 1000
         if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
             timeout_s = min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
@@ -109,7 +115,10 @@ class Rig(ControllerGroup):
 
     @contextmanager
     def every(self, seconds: float, do: Callable[[], object]) -> Iterator[None]:
-        """Call *do* at intervals of *seconds* during the block. If *seconds* is 0, call it in each pass."""
+        """Call *do* at intervals of *seconds* while the block waits. If *seconds* is 0, call it in each pass.
+
+        A nested block suspends the outer one.
+        """
         due_ms = self.now_ms
 
         def each_pass() -> None:
@@ -140,8 +149,8 @@ class Rig(ControllerGroup):
     def start(self, cars: Collection[int] | None = None) -> None:
         """Start the controllers of *cars* (default: all). Wait until they are ready, and then for another second.
 
-        Record a check for each. If a controller exits or is not ready in time, raise Abandoned. Raise CannotStart if a
-        program cannot be executed.
+        Record a check for each. If a controller exits or is not ready in time, raise Abandoned without checking the
+        rest. Raise CannotStart if a program cannot be executed.
         """
         for car in sorted(range(self.cars) if cars is None else cars):
             try:
@@ -185,7 +194,6 @@ class Rig(ControllerGroup):
         self.note(f"{'freeze' if on else 'resume'} controller {car}", car)
 
     def add_remark(self, text: str) -> None:
-        """Add a remark for the reader of the report."""
         self.remarks.append(text)
 
     def _observe(self, event: CarEvent) -> None:
@@ -208,8 +216,8 @@ class Rig(ControllerGroup):
     ) -> bool:
         """Check that *condition* becomes true within *within_s*. Return whether it did.
 
-        *expected* says what should happen, without the time. *found* describes what happened instead; by default, it
-        lists the lit lamps on the panels of all healthy cars.
+        *expected* says what should happen; the time limit is appended. *found* describes what happened instead; by
+        default, it lists the lit lamps on the panels of all healthy cars.
         """
         began_ms = self.now_ms
         passed = self.wait(condition, within_s)
@@ -217,7 +225,7 @@ class Rig(ControllerGroup):
         return self.check(passed, rule, level, f"{expected} within {within_s:g} s", instead, car)
 
     def add_figure(self, name: str, value: float, unit: str) -> None:
-        """Add a measured value to the report."""
+        """Add a measured value. Of several with the same name and unit, the report shows the median and the maximum."""
         self._figures.append(Figure(name, value, unit))
 
     def expect_lit(
@@ -228,10 +236,10 @@ class Rig(ControllerGroup):
         level: Level = Level.MUST,
         servers: Collection[int] | None = None,
     ) -> bool:
-        """Check that within *within_s*, the lamp of *call* lights on the panels of all *cars*, or the call is served.
+        """Check that within *within_s* from now, the lamp of *call* is lit on the panels of all *cars*.
 
-        Only a service by one of *servers* counts (default: *cars*). If all lamps are lit, add the time since the press
-        to the report. Return whether the check passed.
+        The check also passes if one of *servers* (default: *cars*) serves the call in that time. If all lamps are lit,
+        add the time since the press as a figure. Return whether the check passed.
         """
         may_serve = cars if servers is None else servers
 
@@ -247,9 +255,10 @@ class Rig(ControllerGroup):
         return passed
 
     def expect_served(self, buttons: Collection[Button] = (*Button,), level: Level = Level.MUST) -> bool:
-        """Check that every call of the kinds *buttons* that lit a lamp is served within SERVED_S.
+        """Check that within SERVED_S, every call of the kinds *buttons* that has lit a lamp is served.
 
-        The cab calls of cars that are not healthy do not count.
+        A call that a healthy car's panel still shows is not served. The cab calls of cars that are not healthy do not
+        count.
         """
         kind = "call" if len(buttons) == len(Button) else "cab call" if Button.CAB in buttons else "hall call"
         return self.expect(
@@ -264,7 +273,7 @@ class Rig(ControllerGroup):
     def expect_all_served(self, level: Level = Level.MUST) -> bool:
         """Check that all calls that lit a lamp are served, and that then the panels of all healthy cars are dark.
 
-        Return whether both checks passed.
+        The stop lamps do not count. Return whether both checks passed.
         """
         served = self.expect_served(level=level)
         dark = self.expect(
@@ -302,8 +311,8 @@ class Rig(ControllerGroup):
     def finish(self, level: Level = Level.MUST) -> tuple[Grade, tuple[Check, ...], tuple[Figure, ...], Timeline]:
         """Return the verdict on the test, its checks in order of time, its figures and its timeline.
 
-        First record a failed check for each controller that has exited by itself, unless its failed start (C4) is
-        recorded already. If *level* is BEYOND, all checks become *beyond*.
+        First record a failed check for each controller that has exited by itself and was not restarted or killed since,
+        unless its failed start (C4) is recorded already. If *level* is BEYOND, all checks become *beyond*.
         """
         reported = {check.car for check in self._checks if not check.passed and check.rule == "C4"}
         for car in filter(self.has_ended, sorted(set(range(self.cars)) - reported)):

@@ -1,11 +1,11 @@
-"""Hosts: network namespaces, each with one network interface and a cable to the switch.
+"""Hosts: network namespaces, each with a loopback interface, and an interface with a cable to the switch.
 
 The namespaces have no names. The kernel destroys a namespace with its interfaces once no process and no file descriptor
-uses it. So nothing remains when this process ends, for whatever reason.
+uses it. So nothing remains once this process and those on the hosts have ended, for whatever reason.
 
-Without the privileges of root, `enter_namespace` also creates a user namespace. There, this process keeps its user and
-group, and may create and configure network namespaces. Programs that it starts do not get these privileges: execve(2)
-removes them unless the user is root.
+Without the privileges in NEEDED, `enter_namespace` also creates a user namespace. There, this process keeps its user
+and group, and may create and configure network namespaces. Programs that it starts do not get these privileges:
+execve(2) removes them unless the user is root.
 """
 
 import errno
@@ -24,13 +24,14 @@ NEEDED = 1 << 21 | 1 << 13 | 1 << 12
 """The privileges needed to create hosts: CAP_SYS_ADMIN, CAP_NET_RAW and CAP_NET_ADMIN in capabilities(7)."""
 SOL_PACKET, PACKET_STATISTICS, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 6, 15, 23
 SO_RCVBUFFORCE, ETH_P_ALL = 33, 3
-"""Linux constants that Python's socket module lacks; see packet(7) and socket(7)."""
+"""Linux constants that the socket module of Python 3.11 lacks; see packet(7) and socket(7)."""
 RECEIVE_BYTES = 16 << 20
-"""The receive buffer of a switch port. Without root, the kernel limits it to net.core.rmem_max."""
+"""The size of the receive buffer of a switch port. Without root, the kernel limits it to net.core.rmem_max."""
 
 HOSTS_MAX = 250
 _GATEWAY = 254
-"""The number of the gateway. A host's number, from 1, is the last byte of its addresses."""
+"""The number of the gateway. A host's number, from 1, is the last byte of its addresses. switch.py counts hosts from 0
+instead."""
 INTERNET, INTERNET_PORT = "8.8.8.8", 53
 """Many controllers learn their own address from a TCP connection to this address."""
 
@@ -40,7 +41,7 @@ FORBIDDING = {
     "user.max_user_namespaces": (0, 10_000),
     "user.max_net_namespaces": (0, 10_000),
 }
-"""Settings of sysctl(8): the value that forbids namespaces, and one that allows them."""
+"""For each setting of sysctl(8), the value that forbids namespaces, and one that allows them."""
 
 
 def obstacle() -> str:
@@ -80,7 +81,10 @@ def _settings() -> dict[str, int]:
 
 
 def _try_in_child() -> int:
-    """Try to create a host in a child process, so that this process stays in its namespaces. Return 0 or the errno."""
+    """Try to create a host in a child process, so that this process stays in its namespaces.
+
+    Return 0, the errno of the failure, or 255 if the failure has no errno.
+    """
     pid = os.fork()
     if pid == 0:
         code = 255
@@ -143,7 +147,7 @@ class Namespace:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Enter the namespace during the block. Sockets and processes that this thread then creates belong to it."""
+        """Enter the namespace during the block. Sockets and processes that this thread creates there belong to it."""
         with _current() as outside:
             _namespace.setns(self._fd, CLONE_NEWNET)
             try:
@@ -158,8 +162,8 @@ class Namespace:
 class Host(Namespace):
     """A machine: a namespace with an interface eth0.
 
-    A cable connects eth0 to an interface in the namespace that creates the host. There the switch sends and receives
-    the host's frames.
+    A cable connects eth0 to an interface in the namespace of the process that creates the host. The switch uses that
+    interface to receive the host's frames, and to send frames to the host.
     """
 
     def __init__(self, number: int) -> None:
@@ -187,16 +191,19 @@ class Host(Namespace):
             stack.pop_all()
 
     def plug(self, on: bool) -> None:
-        """Plug in the cable or unplug it. While unplugged, neither end has a carrier. The host keeps its address."""
+        """Plug in the cable or unplug it; raise OSError if that fails.
+
+        While unplugged, neither end has a carrier. The host keeps its address.
+        """
         netlink.switch(self._port, on)
 
     def missed(self) -> int:
-        """Return how many frames of this host did not fit in the receive buffer since the last call."""
+        """Return how many frames of this host did not fit in the receive buffer since the last call of this method."""
         statistics = self.frames.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
         return int.from_bytes(statistics[4:8], "little")
 
     def close(self) -> None:
-        """Delete the cable and release the namespace. The kernel destroys it after its last process has ended."""
+        """Delete the cable, and release the namespace. The namespace vanishes once its last process has ended."""
         self.frames.close()
         with suppress(OSError):  # The kernel has already deleted the interface.
             netlink.delete(self._port)
@@ -204,7 +211,7 @@ class Host(Namespace):
 
 
 class Gateway(Host):
-    """The router of the hosts' network. It also stands in for the Internet: it has the address INTERNET."""
+    """The hosts' default gateway. It stands in for the Internet: it has the address INTERNET, and forwards nothing."""
 
     def __init__(self) -> None:
         super().__init__(_GATEWAY)
@@ -241,7 +248,7 @@ def _open_port(interface: str) -> socket.socket:
 
 
 def open_hosts(count: int) -> list[Host]:
-    """Create *count* hosts, 1 to HOSTS_MAX; raise OSError if that fails. Call `enter_namespace` first."""
+    """Create the hosts 1 to *count*, at most HOSTS_MAX; raise OSError if that fails. Call `enter_namespace` first."""
     with ExitStack() as stack:
         hosts = []
         for number in range(1, count + 1):

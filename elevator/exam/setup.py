@@ -1,6 +1,7 @@
 """Sets up what a group of controllers needs: a machine and an elevator server for each, and a switch between them.
 
-The exam does this for each test, and `elevator demo` once.
+The exam does this for each test, and `elevator demo` with a COMMAND once. If network namespaces are not allowed, there
+is no switch, and all controllers use this machine's network.
 """
 
 import random
@@ -32,24 +33,27 @@ class Subject:
     command: Sequence[str]
     """Program and arguments, with placeholders such as {id}; see `fill`."""
     environment: Mapping[str, str]
-    """Environment of the controllers; the values may contain placeholders too."""
+    """The whole environment of the controllers. Its values may contain placeholders too."""
     first_id: int = 0
     port: int = 15657
     """Port of the first elevator server; the others have the next ports."""
     per_car: Mapping[str, Sequence[str]] = {}
-    """Additional placeholders: for each name, its value for each car."""
+    """Additional placeholders: for each name, its value for each car. They may replace {id} and other standard ones."""
     in_own_directory: bool = False
     """True if each controller's working directory is its {dir}; false if it is the directory of this process."""
     start_gap_s: float = 0.0
 
 
 def fill(text: str, values: Mapping[str, object]) -> str:
-    """Replace each {name} in *text* that *values* contains. Leave other braces alone: they may belong to a shell."""
+    """Replace each {name} in *text* by its value in *values*. Placeholders in these values remain.
+
+    Leave other braces alone: they may belong to a shell.
+    """
     return re.sub(r"\{([^{}]*)\}", lambda found: str(values.get(found[1], found[0])), text)
 
 
 def prepare_launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, host: Host | None) -> Launch:
-    """Create the {dir} of the controller of *car* in *directory*. Return how to start it on *host* (None: here)."""
+    """Return how to start the controller of *car* on *host* (None: this machine). Create its {dir} in *directory*."""
     own = directory / f"car-{car}"
     own.mkdir(parents=True, exist_ok=True)
     values: dict[str, object] = {
@@ -84,7 +88,7 @@ def check_program(subject: Subject, cars: int, floors: int) -> None:
 
 @contextmanager
 def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], EthernetSwitch]]:
-    """Yield *count* new hosts, and a switch that connects them and a gateway. Then close the hosts and the gateway.
+    """Yield *count* new hosts, and a switch that connects them and a gateway. After the block, close all of them.
 
     Raise OSError if they cannot be created. The caller must have called `enter_namespace`.
     """
@@ -98,7 +102,7 @@ def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], E
 
 
 def open_building(port: int, cars: int, floors: int, hosts: Sequence[Host | None], rng: random.Random) -> Building:
-    """Return a building with *cars* cars at random places, and with an elevator server for each.
+    """Return a building with *cars* cars at random places, and an elevator server for each on the ports from *port* on.
 
     The server of a car uses the loopback interface of its controller's host (None: of this machine). Raise Refused if a
     port cannot be opened.

@@ -1,12 +1,12 @@
 """An Ethernet switch in user space, between the hosts of sandbox.py. It can impair the network.
 
-- Impairments apply to IP packets between hosts. As with an iptables rule, ARP is never lost. Packets to and from the
-  gateway are never impaired, and the gateway belongs to every group: only `plug` cuts a host off from it.
-- The impairments of a broadcast are independent for each receiver.
-- No frame reaches an unplugged host or a host without a common group, not even ARP.
-- The switch knows the hosts' MAC addresses, so a unicast frame reaches only its destination.
-- The counters count the frames that plugged-in hosts send, even if the switch drops them. A frame that the kernel has
-  not split yet counts once. Traffic of the kernels themselves does not count: ARP, IGMP and ICMPv6.
+- Loss, delay, duplication and damage apply to IP packets between hosts, and independently for each receiver of a
+  broadcast. As with an iptables rule, they spare ARP. They also spare packets to and from the gateway.
+- No frame reaches an unplugged host or a host without a common group, not even ARP. The gateway belongs to every group.
+- The switch knows the hosts' MAC addresses. A unicast frame reaches only its destination. If no host has its address,
+  it is dropped.
+- The counters count the IP packets that plugged-in hosts send, even if the switch drops them. A packet that the kernel
+  has not split yet counts once. Packets that kernels send by themselves do not count: IGMP and ICMPv6.
 """
 
 import heapq
@@ -27,7 +27,7 @@ SERVICES = frozenset({53, 67, 68, 123, 137, 138, 547, 1900, 5353, 5355})
 CAPTURED_MAX = 2000
 BUCKET_MS = 100
 _BATCH = 64
-"""How many frames of one host to read at a time, before serving other sockets."""
+"""The maximum number of frames to read from one host before serving other sockets."""
 _FRAME_BYTES = 1 << 17
 """The size of the buffer for one frame. No frame is longer, not even one that a network card would have to split."""
 
@@ -42,7 +42,7 @@ class Captured:
 
 
 class EthernetSwitch:
-    """The switch. A host's number is its index in *hosts*."""
+    """The switch. A host's number is its index in *hosts*, from 0."""
 
     def __init__(
         self, hosts: Sequence[Host], gateway: Gateway, rng: random.Random, clock_ms: Callable[[], int]
@@ -54,13 +54,15 @@ class EthernetSwitch:
         self.duplicate = 0.0
         """Probability, 0 to 1, that a packet arrives twice."""
         self.damage = 0.0
-        """Probability, 0 to 1, that bytes of a UDP payload are changed. The checksum is computed again."""
+        """Probability, 0 to 1, that bytes of a UDP payload are changed. The checksum is computed again. Fragments are
+        spared."""
         self.groups: list[set[int]] | None = None
-        """Only hosts with a common group reach each other; None: all do."""
+        """Only hosts with a common group reach each other; None: all do. A host may be in several groups."""
         self.unplugged: set[int] = set()
         """Hosts that neither send nor receive. Only `plug` changes this set."""
         self.is_counting = True
-        """If false, frames are neither counted nor captured. Then the memory of the switch stays bounded."""
+        """If false, packets are neither counted nor captured, so the memory of the switch stays bounded. `inject` then
+        knows no addresses."""
         self._hosts = hosts
         self._gateway = gateway
         self._ports: list[Host] = [*hosts, gateway]
@@ -72,7 +74,7 @@ class EthernetSwitch:
         self._sequence = 0
         self._buffer = bytearray(_FRAME_BYTES)
         self._targets: dict[int, tuple[bytes, str]] = {}
-        """For each UDP port, the last broadcast or multicast address of a datagram: MAC and IP address."""
+        """For each UDP port, the broadcast or multicast address that a host last used with it: MAC and IPv4 address."""
         self.clear_counts()
 
     def clear_counts(self) -> None:
@@ -81,14 +83,15 @@ class EthernetSwitch:
         self.packets = [0] * count
         """For each host, the number of IP packets that it sent."""
         self.sent_bytes = [0] * count
-        """For each host, the total length of these packets."""
+        """For each host, the total length of the IP packets that it sent, in bytes."""
         self.sent_per_100ms: list[Counter[int]] = [Counter() for _ in range(count)]
-        """For each host, the number of packets in each period: the key is the time in ms, divided by BUCKET_MS."""
+        """For each host, the number of IP packets that it sent in each period. The key is the time in ms, divided by
+        BUCKET_MS."""
         self.udp_ports: Counter[int] = Counter()
         """How many UDP datagrams were sent to each port, except SERVICES."""
         self.bad_frames = 0
         self.capture: deque[Captured] = deque(maxlen=CAPTURED_MAX)
-        """The last frames of UDP datagrams, except to SERVICES."""
+        """The last CAPTURED_MAX frames of UDP datagrams, except to SERVICES."""
 
     @property
     def loses_packets(self) -> bool:
@@ -139,10 +142,10 @@ class EthernetSwitch:
     ) -> None:
         """Send *payload* to UDP *port* of *host*, as if from *sender*. Neither impair nor count it.
 
-        The default of *sender* is the next host. If the sender is *host* itself, the gateway takes its place. The
-        default of *source_port* is *port*. The destination is the broadcast or multicast address that a host last used
-        with this port; 255.255.255.255 if there is none. Do nothing if *host* is unplugged. Otherwise, raise ValueError
-        if *payload* is longer than frames.PAYLOAD_MAX.
+        The default of *sender* is the next host. If the sender is *host* itself, the source is the gateway instead. The
+        default of *source_port* is *port*. Only *host* gets the datagram, but its destination address is the broadcast
+        or multicast address that a host last used with *port*; 255.255.255.255 if there is none. Do nothing if *host*
+        is unplugged. Otherwise, raise ValueError if *payload* is longer than frames.PAYLOAD_MAX.
         """
         if sender is None:
             sender = (host + 1) % len(self._hosts)
@@ -155,7 +158,7 @@ class EthernetSwitch:
                 self._send(host, data)
 
     def _accept(self) -> None:
-        """Close a new connection to the gateway. The client only wanted to learn its own address."""
+        """Accept a connection to the gateway and close it. The client only wants to learn its own address."""
         try:
             self._gateway.listener.accept()[0].close()
         except OSError:

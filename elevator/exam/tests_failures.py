@@ -10,15 +10,17 @@ from elevator.exam.rig import SERVED_S, ExamTest, Rig
 from elevator.exam.tests_single import FINGER_S, LAMP_S
 
 TAKE_OVER_S = 10
-"""How long other cars may take to start for the hall call of a failed car."""
+"""How long another car may take to start for the hall call of a failed car. Some tests wait as long for the group to
+notice a failure."""
 KNOWN_S = 1.0
-"""How long a controller keeps running after a press in its car, so that the others can learn of the cab call."""
+"""How long `restart` lets a controller run after its last cab call, so that the others can learn of the call."""
 RESTARTED_S = 20
-"""How long a restarted controller may take to serve a cab call, or a controller to connect to a restarted server."""
+"""How long a restarted controller may take for each of its cab calls, from the moment it is ready. Also how long a
+controller may take to connect to a restarted elevator server."""
 
 
 def call_far_away(rig: Rig, panel: int) -> PressedCall:
-    """Press a hall button at a floor far from all healthy cars. Check that its lamps light. Return the call."""
+    """Make a hall call on *panel*, as far from all healthy cars as possible. Check that its lamps light. Return it."""
     floor = rig.far_floor(rig.require_survivors())
     call = rig.press(panel, rig.hall_button(floor), floor)
     rig.expect_lit(call, rig.healthy, LAMP_S)
@@ -26,14 +28,15 @@ def call_far_away(rig: Rig, panel: int) -> PressedCall:
 
 
 def is_approaching(rig: Rig, car: int, call: PressedCall) -> bool:
-    """Return whether the motor of *car* drives it towards *call*."""
+    """Return whether *car* has a motor command towards *call*, even if the motor is without power."""
     return rig.elevator(car).shaft.motor * (call.floor - rig.height(car)) > 0
 
 
 def answering_car(rig: Rig, call: PressedCall) -> int:
-    """Wait until a car has left its floor towards *call*, and return it. If none does in time, return the nearest car.
+    """Wait until a healthy car drives towards *call* and is between floors. Return that car.
 
-    If several cars approach, the nearest one probably answers the call, and the others park.
+    If several cars approach, return the nearest one: it probably answers the call, and the others park. If none
+    approaches in time, return the healthy car nearest to the call.
     """
 
     def nearest() -> int:
@@ -48,9 +51,9 @@ def answering_car(rig: Rig, call: PressedCall) -> int:
 
 
 def expect_take_over(rig: Rig, call: PressedCall, failed: Collection[int]) -> None:
-    """Check that a car that is not in *failed* starts for *call* and serves it.
+    """Check that a car that is not in *failed* starts for *call* within TAKE_OVER_S, and then serves it.
 
-    Report the time until it starts, unless such a car is on its way already.
+    Add the time until the start as a figure, unless such a car is on its way already.
     """
     others = [car for car in range(rig.cars) if car not in failed]
     began_ms = rig.now_ms
@@ -102,7 +105,10 @@ def kill(rig: Rig) -> None:
 
 
 def kill_pressed(rig: Rig) -> None:
-    """Four times, make a call and kill a controller at most 0.3 s later. If the call lit a lamp, it must be served."""
+    """Four times, make a hall call and kill a controller up to 0.3 s later. If the call lit a lamp, it must be served.
+
+    Alternate between the controller of the pressed panel and the next one. Restart the victim once calls are served.
+    """
     rig.start()
     for number in range(4):
         panel = rig.rng.randrange(rig.cars)
@@ -147,7 +153,10 @@ def restart(rig: Rig) -> None:
 
 
 def _press_cabs(rig: Rig, car: int, count: int) -> list[PressedCall]:
-    """Press the cab buttons for the *count* floors farthest from *car*. Return the calls whose lamps light in time."""
+    """In *car*, press the cab buttons for the *count* floors farthest from it. Check that their lamps light.
+
+    Return the calls that lit their lamps or were served in time.
+    """
     floors = sorted(range(rig.floors), key=lambda floor: -abs(floor - rig.height(car)))[:count]
     calls = []
     for floor in floors:
@@ -160,7 +169,10 @@ def _press_cabs(rig: Rig, car: int, count: int) -> list[PressedCall]:
 def _expect_cabs_served(
     rig: Rig, who: str, car: int, calls: Iterable[PressedCall], within_s: float, level: Level = Level.MUST
 ) -> None:
-    """Check that *car* serves *calls*, each within *within_s* of the previous one. *who* describes the car."""
+    """Check that *car* serves *calls*, each within *within_s* of the previous one.
+
+    *who* names the car or its controller in the report.
+    """
     for call in calls:
         is_served = partial(rig.was_served, call, [car])
         expected = f"{who} serves the {call}"
@@ -198,7 +210,10 @@ def motor(rig: Rig) -> None:
 
 
 def freeze(rig: Rig) -> None:
-    """Freeze the controller of a car that stands at a floor, and press a hall button there. Then resume it."""
+    """Freeze the controller of a car that stands at a floor, and make a hall call there, on another panel.
+
+    Another car must serve the call. Then resume the controller.
+    """
     rig.start()
     victim = rig.rng.randrange(rig.cars)
     if not rig.wait(lambda: not rig.elevator(victim).shaft.motor and rig.elevator(victim).sensed is not None, 20):
@@ -218,7 +233,7 @@ def freeze(rig: Rig) -> None:
 
 
 def server(rig: Rig) -> None:
-    """Stop the elevator server of a car for two seconds."""
+    """Stop the elevator server of a car that has a cab call, for two seconds."""
     rig.start()
     car = rig.rng.randrange(rig.cars)
     calls = _press_cabs(rig, car, 1)

@@ -1,4 +1,4 @@
-"""Tests of a healthy group: lamps on all panels, passengers, and the resources that an idle group uses."""
+"""Tests of a healthy group: its lamps, the waiting times of passengers, and the resources that it uses while idle."""
 
 import os
 from functools import partial
@@ -19,7 +19,7 @@ PASSENGERS_PER_MINUTE = 4
 
 
 def lamps(rig: Rig) -> None:
-    """Press every hall button once, on alternating panels. After every third press, wait until all calls are served."""
+    """Make every possible hall call once, on alternating panels. After every third call, wait until all are served."""
     rig.start()
     exist = buttons(rig.floors)
     calls = [(button, floor) for button in (Button.UP, Button.DOWN) for floor in bits(mask(exist, button))]
@@ -43,7 +43,7 @@ def cab(rig: Rig) -> None:
 
 
 def passengers(profile: Profile, rig: Rig) -> None:
-    """Let passengers arrive for a minute, and measure how long they wait."""
+    """Let passengers arrive for a minute. Measure how long they wait, and how often motors start."""
     rig.start()
     began_ms = rig.now_ms
     tally = rig.carry(profile, PASSENGERS_PER_MINUTE * rig.cars, PASSENGERS_S)

@@ -1,4 +1,4 @@
-"""Tests with a network that loses, delays, blocks, damages and repeats datagrams."""
+"""Tests with a network that is impaired or interrupted, or in which malformed or old datagrams arrive."""
 
 import math
 from collections.abc import Callable
@@ -25,7 +25,7 @@ REPLAY_S = 0.02
 
 
 def loss(percent: int, rig: Rig) -> None:
-    """Lose *percent* of all packets while calls are made."""
+    """Lose *percent* of all packets while calls are made and served."""
     level = Level.MUST if percent <= 50 else Level.BEYOND
 
     def make_call(panel: int) -> None:
@@ -55,7 +55,7 @@ def jitter(rig: Rig) -> None:
 
 
 def _expect_calls_served(rig: Rig, make_call: Callable[[int], object], level: Level = Level.MUST) -> None:
-    """Make hall calls with *make_call* on alternating panels, and cab calls. Check that all are served."""
+    """Make four hall calls with *make_call* and four cab calls, on alternating panels. Check that all are served."""
     rig.run(2)
     for number in range(4):
         panel = number % rig.cars
@@ -135,7 +135,7 @@ def split(rig: Rig) -> None:
 
 
 def garbage(rig: Rig) -> None:
-    """While calls are made and served, send malformed datagrams to the ports that the controllers use."""
+    """While calls are made and served, send malformed datagrams to the three ports that the controllers use most."""
     rig.start()
     ports = [port for port, _ in rig.network.udp_ports.most_common(3)]
     if not ports:
@@ -151,9 +151,9 @@ def garbage(rig: Rig) -> None:
 
 
 def _inject(rig: Rig, ports: list[int]) -> None:
-    """Send a random controller random bytes, malformed JSON, or a real datagram that is cut short or too long.
+    """Send a random controller random bytes, malformed JSON, or a real datagram that is cut short or extended.
 
-    Do nothing if *ports* is empty.
+    Occasionally, the real datagram is unchanged. Do nothing if *ports* is empty.
     """
     if not ports:
         return
@@ -211,9 +211,9 @@ def replay(rig: Rig) -> None:
 
 
 def _record(rig: Rig) -> list[Captured]:
-    """Make three calls, one after the other. Return the datagrams that the controllers sent until all doors are closed.
+    """Make three hall calls, one after the other, and wait until all doors are closed. Return the captured datagrams.
 
-    An open door would serve a replayed call before its lamp lights.
+    During the replay, an open door would serve a repeated call before its lamp lights.
     """
     recorded: list[Captured] = []
 

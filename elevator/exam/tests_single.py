@@ -1,4 +1,4 @@
-"""Tests of a single car, and of its obstruction switch and stop button."""
+"""Tests of a single car. Only the test of the obstruction switch also uses the other cars."""
 
 from elevator.building.elevators import EventKind, buttons
 from elevator.core.call_set import mask
@@ -10,15 +10,16 @@ from elevator.exam.rig import ExamTest, Rig
 LAMP_S = 1.0
 """How long a lamp may take to light."""
 FINGER_S = 0.1
-"""The time between two presses. A person does not press two buttons in the same millisecond."""
+"""How long a test pauses after a press. A person does not press two buttons in the same millisecond."""
 IDLE_S = 8.0
-"""How long to watch an idle car: longer than a dwell time, so that its door could open again."""
+"""How long `single` watches the idle car: longer than a dwell time, to notice a door that needlessly opens again."""
 
 
 def single(rig: Rig) -> None:
     """Press three buttons one at a time, then all others in quick succession. Then watch the idle car.
 
-    The first two calls make the car travel through the whole building, past floors without calls.
+    The first two are the cab buttons for the end floors. So the car travels through the whole building, past floors
+    without calls.
     """
     rig.start()
     began_ms = rig.now_ms
@@ -47,9 +48,9 @@ def single(rig: Rig) -> None:
 
 
 def check_stops(rig: Rig, since_ms: int) -> None:
-    """Check that since *since_ms*, the door has opened only at floors with a call (C1). The test has one car."""
+    """Check that since *since_ms*, the door has opened only at floors with a call (C1). The rig must have one car."""
     calls: dict[int, int] = {}
-    """For each floor that had a call: now if a call is pending, otherwise when the last lamp went dark."""
+    """For each floor that has had a call: `rig.now_ms` while a call is pending, then when its last lamp went dark."""
     lit: set[tuple[Button, int]] = set()
     floor, needless = rig.start_floors[0], []
     for event in rig.seen:
@@ -91,7 +92,10 @@ def door(rig: Rig) -> None:
 
 
 def _open_and_close(rig: Rig, floor: int, within_s: float) -> bool:
-    """Check that the door opens at *floor* and closes in time. Return whether it opened in time and is closed again."""
+    """Check that the door opens at *floor* within *within_s*, and closes within MAX_OPEN_MS.
+
+    Return whether it opened in time and is closed again, even if it closed late.
+    """
     began_ms = rig.now_ms
     if not rig.expect(
         lambda: rig.is_open(0, floor), within_s, "C9", f"the door opens at floor {floor}", found=lambda: "it did not"
@@ -116,7 +120,10 @@ def _open_and_close(rig: Rig, floor: int, within_s: float) -> bool:
 
 
 def obstruction(rig: Rig) -> None:
-    """Obstruct an open door while hall calls wait, and toggle the switch. Then turn it on while the door is closed."""
+    """Obstruct an open door while the other cars serve hall calls, and toggle the obstruction switch.
+
+    Then obstruct the closed door and make a cab call.
+    """
     rig.start()
     top = rig.floors - 1
     rig.press(0, Button.CAB, top if rig.elevator(0).sensed != top else 0)
@@ -171,7 +178,7 @@ def obstruction(rig: Rig) -> None:
 
 
 def stop(rig: Rig) -> None:
-    """Hold down the stop button of a moving car for about a second."""
+    """Hold down the stop button of a moving car for one to two seconds."""
     rig.start()
     top = rig.floors - 1
     rig.press(0, Button.CAB, top if rig.elevator(0).sensed != top else 0)
