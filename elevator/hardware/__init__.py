@@ -7,7 +7,8 @@
   is the connection to it.
 - server_side.py splits a stream into messages, for programs that act as an elevator server.
 
-This package imports core. The connections do not block, except to look up the server's host name. Each has at most one
-sweep outstanding and writes only changed outputs. A sweep of the card also repeats some outputs, because other programs
-may change them. The course defines both protocols.
+Of the rest of the project, this package imports only core. The connections do not block, except to look up the server's
+host name. Each has at most one sweep outstanding. It writes all outputs once after connecting, and then only changed
+ones. The connection to the card also writes all outputs again after a halt, and each sweep repeats some, because other
+programs may change them. The course defines both protocols.
 """

@@ -2,15 +2,15 @@
 
 1. The device on a port that was just opened may not be the card. So the client first requests the device's identity, up
    to TRIES times, because a card may miss the first requests. Then it sweeps: it reads all inputs again and again. If
-   the first sweep gets no valid reply, the client raises CardLost.
+   the device does not identify itself, or the first sweep gets no valid reply, the client raises CardLost.
 2. If a later reply takes longer than LATE_MS or is malformed, or if bytes arrive unasked, another program may be using
    the card. The client halts the motor: it writes HALT at once, and every SWEEP_MS until it sweeps again. During a
    halt, snapshots are marked `halted` and commands are ignored.
-3. If nothing of the reply has arrived, the client waits for it until LOST_MS after the sweep. If exactly the reply
-   arrives in that time, no byte was lost: the reply becomes a snapshot and ends the halt.
-4. Otherwise the client resynchronises: it requests the card's identity until the card sends nothing else and is then
-   quiet for QUIET_MS, or for ASK_MS if some requests were not answered. Then it writes all outputs again, with the
-   motor stopped, and sweeps. The first valid reply ends the halt.
+3. If a reply is late and nothing of it has arrived, the client waits for it until LOST_MS after the sweep. If exactly
+   the reply arrives in that time, no byte was lost: the reply becomes a snapshot and ends the halt.
+4. Otherwise the client requests the card's identity until the card has sent nothing else and is quiet: for QUIET_MS if
+   it has answered each request, otherwise for ASK_MS. Then the client writes all outputs again, with the motor stopped,
+   and sweeps. The first valid reply ends the halt.
 5. If no valid reply ends the halt within TIMEOUT_MS - LATE_MS, the client raises CardLost.
 """
 
@@ -25,7 +25,8 @@ from elevator.hardware.panel_client import SWEEP_MS, TIMEOUT_MS, PanelClient, Re
 
 TRIES, ASK_MS = 10, 100
 LATE_MS = 50
-"""The client halts the motor if a reply takes longer than this. On the line, a sweep and its reply take about 1 ms."""
+"""The client halts the motor if a reply takes longer than this, unless it is the first. On the line, a sweep and its
+reply take about 1 ms."""
 LOST_MS = 250
 """If a late reply is not complete this long after its sweep, the client stops waiting and requests the identity."""
 QUIET_MS = 20
@@ -58,7 +59,7 @@ HALTED = frozenset((CardPhase.RESYNCHRONISING, CardPhase.RESUMING))
 
 @define(eq=False)
 class Identification:
-    """The requests for the device's identity, and the bytes received since the client last discarded all bytes."""
+    """The requests for the device's identity and the bytes received, both since received bytes were last discarded."""
 
     request_at_ms: int
     """When to request the identity next."""
@@ -83,7 +84,7 @@ class Identification:
     def request(self, now_ms: int) -> bytes:
         """Return the next request, which begins with HALT.
 
-        Before the first request, and if any received byte is not IDENTITY, discard all received bytes.
+        If it is the first request, or if any received byte is not IDENTITY, discard all received bytes.
         """
         if not self.is_clean or not self.requests:
             self.requests, self.received = 0, b""
@@ -106,9 +107,10 @@ class CardClient:
     phase: CardPhase = field(default=CardPhase.CLOSED, init=False)
     outgoing: bytes = field(default=b"", init=False)
     halts: int = field(default=0, init=False)
-    """How often the client has halted the motor. A halt that begins before the last one has ended counts too."""
+    """How often the client has halted the motor since it was created. Another bad or late reply during a halt counts
+    too."""
     why_halted: str = field(default="", init=False)
-    """The reason for the last halt, for the log."""
+    """The reason for the last halt, for the log; empty before the first."""
     _identification: Identification = field(factory=lambda: Identification(0), init=False)
     _received_at_ms: int = field(default=0, init=False)
     _halt_at_ms: int = field(default=0, init=False)
@@ -131,7 +133,7 @@ class CardClient:
 
     @property
     def tachometer(self) -> int:
-        """The tachometer value in the newest reply, 0..255; 0 if the reply has none."""
+        """The tachometer value in the newest valid reply, 0..255; 0 if there is none, or sweeps do not read it."""
         return self._codec.tachometer(self.panel.newest_reply)
 
     @property
@@ -154,7 +156,7 @@ class CardClient:
         self.outgoing = b""
 
     def wake_at_ms(self) -> int:
-        """Return when to call `advance`, unless bytes are received earlier."""
+        """Return when to call `advance`, unless bytes are received earlier. Meaningless while the port is closed."""
         asked_at_ms = self.panel.asked_at_ms
         match self.phase:
             case CardPhase.CLOSED | CardPhase.IDENTIFYING | CardPhase.RESYNCHRONISING:
@@ -167,7 +169,7 @@ class CardClient:
                 assert_never(self.phase)
 
     def is_late(self, now_ms: int) -> bool:
-        """Return whether a reply is overdue.
+        """Return whether a reply has been outstanding for LATE_MS.
 
         After a stall, the reply may be in the buffer of the port: read it before calling `advance`.
         """
@@ -266,7 +268,7 @@ class CardClient:
         self._identify(now_ms)
 
     def _identify(self, now_ms: int) -> None:
-        """Start to sweep if the device has sent only IDENTITY and is quiet; otherwise request the identity when due.
+        """Start to sweep if the device has answered only with IDENTITY and is quiet. Until it has, send due requests.
 
         During a halt, also write HALT when due. Raise CardLost if the identification has taken too long.
         """
@@ -293,7 +295,8 @@ class CardClient:
     def _read_late_reply(self, now_ms: int) -> None:
         """Decode the late reply to the last sweep, if it is complete and no other byte preceded it.
 
-        If no other byte followed either, and the identity was not requested meanwhile, start to sweep.
+        If no other byte followed either, and the identity was not requested meanwhile, start to sweep. Otherwise, the
+        halt continues.
         """
         identification, size = self._identification, self._codec.reply_size
         if self.panel.asked_at_ms is None or len(identification.received) < size:
@@ -309,7 +312,10 @@ class CardClient:
             self.panel.halt()
 
     def _start_sweeping(self, phase: CardPhase, now_ms: int) -> None:
-        """Send all outputs again, in case another program changed them, and sweep. No reply may be outstanding."""
+        """Send all known outputs again, in case another program changed them, and sweep.
+
+        No earlier reply may still arrive.
+        """
         self.phase = phase
         self.outgoing += self.panel.rewrite()
         self.panel.drop()

@@ -1,13 +1,14 @@
-"""The connection to the lab's I/O card, on a serial port. Its interface includes that of `ElevatorServer`.
+"""The connection to the lab's I/O card, on a serial port. It has all methods of `ElevatorServer` that loop.py uses.
 
 card_client.py decides what to send and decodes replies. This module handles what is peculiar to a serial line:
 
-1. No other program should use the port: two controllers would read each other's replies. TIOCEXCL excludes all programs
-   except those of root. ModemManager runs as root, so a udev rule must stop it (see `elevator doctor`). A lock (flock)
-   excludes a second controller run by root. The lab's elevator server takes no lock, so it must not run at the same
-   time.
+1. No other program should use the port: two controllers would read each other's replies. Once it is open, TIOCEXCL
+   keeps others from opening it, except programs of root. ModemManager runs as root, so a udev rule must stop it (see
+   `elevator doctor`). A lock (flock) excludes a second controller run by root. The lab's elevator server takes no lock,
+   so the user must stop it first.
 2. Unlike an elevator server, the card keeps executing its last command when this program dies. So while a card is
-   connected, the supervisor holds a copy of the descriptor. It writes HALT to this copy when the worker is gone.
+   connected, the supervisor (if any) holds a copy of the descriptor. It writes HALT to this copy when the worker is
+   gone.
 3. Another program may change the line's settings, even its bit rate. So `CardPort` sets them again at every halt.
 4. HUPCL is cleared, because a hang-up when the port closes would restart the card.
 """
@@ -67,7 +68,7 @@ def listed(paths: list[Path]) -> str:
 def open_port(path: str) -> tuple[Serial, list[Any]]:
     """Open the serial port at *path* for exclusive, non-blocking use; raise OSError on failure.
 
-    Return the port and its terminal attributes.
+    Return the port and the terminal attributes that were set.
     """
     try:
         port = Serial(path, BAUD, timeout=0, write_timeout=0, exclusive=True)
@@ -100,8 +101,8 @@ class CardPort:
 
     *where* is the path of the serial port, or AUTO. *hold* gives the supervisor a copy of the descriptor, so that the
     supervisor can stop the motor: `CardPort` calls *hold* with the descriptor once a card has identified itself, and
-    with None before it closes the descriptor. The card is swept every *sweep_ms*, but at least every SWEEP_MS, because
-    a motor command from another program lasts until the next sweep. With *has_tachometer*, each sweep reads the
+    with None before it closes the descriptor. The card is swept every *sweep_ms*, or every SWEEP_MS if that is shorter,
+    because a motor command from another program lasts until the next sweep. With *has_tachometer*, each sweep reads the
     tachometer.
 
     The caller logs the lines in `news`, oldest first, and removes them.
@@ -139,7 +140,7 @@ class CardPort:
 
     @property
     def tachometer(self) -> int:
-        """The tachometer value in the newest reply, 0..255; 0 if the reply has none."""
+        """The tachometer value in the newest valid reply, 0..255; 0 if there is none, or sweeps do not read it."""
         return self.client.tachometer
 
     @property
@@ -162,13 +163,13 @@ class CardPort:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep for the newest snapshot was written."""
+        """When the sweep for the newest valid reply was written, even if that reply changed nothing."""
         return self.client.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
         """Receive if the port is *readable* or a reply is late. Then do what is due: open, identify, sweep, or close.
 
-        If the motor was halted, also restore the settings of the line.
+        If this call halts the motor, also restore the settings of the line.
         """
         try:
             if self._port is not None:
@@ -187,7 +188,7 @@ class CardPort:
                 self._flush()
 
     def stop(self) -> None:
-        """Stop the motor, close the door, switch off the lamps and close the port."""
+        """Close the port. If it belongs to a card, first stop the motor, close the door and switch off the lamps."""
         if self._port is not None:
             self._close(self._port, self.client.last_message())
 
