@@ -3,9 +3,10 @@
 panel_client.py decides what to send and decodes replies. This module handles what is peculiar to the lab's servers:
 
 1. They treat a short read as a complete message, so messages are sent whole, unless the kernel's buffer is full.
-2. They delay small segments and acknowledgements, as TCP does by default. So TCP_NODELAY is set once, and
-   TCP_QUICKACK after every receive. A sweep then takes a fraction of a millisecond instead of 44 ms.
-3. They serve one client at a time. So the first reply on a TCP connection may take up to FIRST_REPLY_TIMEOUT_MS.
+2. They delay small segments and acknowledgements, as TCP does by default. So this client sets TCP_NODELAY on each new
+   connection, and TCP_QUICKACK after every receive. A sweep then takes a fraction of a millisecond instead of 44 ms.
+3. They serve one client at a time. So this client waits up to FIRST_REPLY_TIMEOUT_MS for the first reply on a
+   connection.
 """
 
 import errno
@@ -34,11 +35,11 @@ serving another client."""
 
 IDLE_SWEEP_MS = 26
 """The time between two sweeps while a car rests with its door closed and no button lamp of its floor is lit. This saves
-CPU time, because waking the process costs more than a sweep. A press lasts 200 ms, so none is missed (L5). The time is
-slightly more than half of that between two heartbeats (EARLY)."""
+CPU time, because waking the process costs more than a sweep. A press lasts 200 ms, so none is missed (L5). For EARLY,
+this time must be slightly more than half the time between two heartbeats."""
 EARLY = 5
 """If the process wakes for another reason, it sends the next sweep up to 1 / EARLY of the interval early. So every
-second sweep of an idle node needs no wake-up of its own: the node is awake for its heartbeat."""
+second sweep of an idle node needs no wake-up of its own: it is sent when the node wakes for its heartbeat."""
 
 MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
 
@@ -50,7 +51,7 @@ def sweep(floors: int) -> bytes:
 
 
 def sweep_ms(sent: Outputs | None) -> int:
-    """Return the time between two sweeps of a panel with the outputs *sent*."""
+    """Return the time between two sweeps of a panel with the outputs *sent* (None if unknown)."""
     if sent is None or sent.floor is None or sent.motor is not Motor.STOP or sent.door is not False:
         return SWEEP_MS
     here = 1 << sent.floor
@@ -70,7 +71,7 @@ def snapshot(reply: bytes, floors: int) -> Inputs | None:
 
 
 def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
-    """Return the messages that change a panel from *sent* to *wanted*. If *sent* is None, the outputs are unknown.
+    """Return the messages that change a panel from *sent* (None if unknown) to *wanted*; empty if nothing must change.
 
     The door closes before the motor starts, and the motor stops before the door opens.
     """
@@ -126,7 +127,7 @@ class ElevatorServer:
         self._next_at_ms = 0
         """When to connect or, once connected, to send the next sweep."""
         self._early_at_ms = 0
-        """When to send the next sweep if the process is awake for another reason."""
+        """When the next sweep may be sent if the process is awake for another reason."""
         self._give_up_at_ms = 0
 
     def sockets(self) -> tuple[list[socket.socket], list[socket.socket]]:
@@ -147,11 +148,11 @@ class ElevatorServer:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep for the newest snapshot was written."""
+        """When the sweep for the newest snapshot was written. An equal snapshot counts as new here."""
         return self.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Receive if the socket is *readable*, and do what is due: connect, sweep or disconnect."""
+        """Receive if the socket is *readable*, do what is due (connect, sweep or disconnect), and send what waits."""
         try:
             if self._socket is not None:
                 self._exchange(now_ms, readable)
@@ -167,7 +168,7 @@ class ElevatorServer:
         message = self.panel.write(outputs)
         if message:
             self._outgoing += message
-            with suppress(OSError):  # The next receive also fails, and `poll` then disconnects.
+            with suppress(OSError):  # The next `poll` also fails, and then disconnects.
                 self._flush()
 
     def stop(self) -> None:

@@ -2,16 +2,18 @@
 
 1. A command is one byte: an operation in the top two bits and a pin in the low six. Only a PWM write has a second byte,
    the speed of the motor. The card answers only reads, with one byte that does not say which read it answers.
-2. Before and after the inputs, a sweep reads the card's identity. So each valid reply proves that the device is still
-   the card, and that no byte was lost or added. The byte after the first identity cannot equal the identity, because
-   that value would report the car at two floors.
-3. A message that starts the motor first stops it, then sets its direction, then its speed.
+2. Before and after the inputs, a sweep reads the card's identity. So a reply that comes from another device, or that
+   has lost or gained a byte, is almost always malformed. The first byte of the inputs cannot be mistaken for the
+   identity, because that value would report the car at two floors.
+3. A message that starts the motor first stops it, then sets its direction, then its speed. A sweep only repeats
+   direction and speed.
 4. Other programs may write to the port. ModemManager sends "AT" and a carriage return. The carriage return, 13, starts
    a PWM write, so the card takes the next byte as the motor's speed. So each message begins with PAD: as a command it
    does nothing, and as a speed it stops the motor.
-5. Foreign bytes may also change outputs without disturbing a reply. So each sweep repeats the motor's direction and
-   speed, the door, and one lamp in rotation. The next sweep undoes a foreign write to motor or door; a lamp may need
-   thirteen sweeps.
+5. Foreign bytes may also change outputs without disturbing a reply. So each sweep repeats the last commands to the
+   motor, the door and one of thirteen lamps: ten button lamps, the stop lamp and two in the floor indicator take turns.
+   The next sweep undoes a foreign write to motor or door. A lamp may need thirteen sweeps, and more if an output
+   changes meanwhile, because the turns then start again.
 """
 
 from attrs import frozen
@@ -22,17 +24,17 @@ from elevator.hardware.panel_outputs import lamp_changes, needs_door_command
 FLOORS = 4
 BAUD = 115_200
 SPEED = 255
-"""The default motor speed, 1..255. The lab's elevator server uses it too."""
+"""The default motor speed, which is also the highest. The lab's elevator server uses it too."""
 
 LOW, HIGH, READ, WIDE = 0x00, 0x40, 0x80, 0xC0
 """The operations: set a pin low, set it high, read it, or read eight pins (a wide read). Bit 0 of the reply to a wide
 read is the pin in the command, bit 1 the next pin, and so on."""
 PWM_PIN, DIRECTION_PIN, TACHOMETER_PIN, IDENTITY_PIN = 13, 36, 62, 63
 """LOW + PWM_PIN is followed by the motor's speed, 0..255. A high direction pin means down. A wide read of
-TACHOMETER_PIN or IDENTITY_PIN returns the tachometer value or the identity instead of pins."""
+TACHOMETER_PIN returns the tachometer value instead of pins, and one of IDENTITY_PIN returns IDENTITY."""
 IDENTITY = 0xA2
 INDICATOR_PINS = (22, 23)
-"""The floor indicator, low bit first."""
+"""The pins of the floor indicator, low bit first."""
 DOOR_PIN, STOP_LAMP_PIN = 24, 37
 LAMP_PINS = {
     (Button.UP, 0): 30,
@@ -68,14 +70,15 @@ PAD = bytes((LOW,))
 """Sets pin 0 low. Nothing is connected to this pin; the lab's elevator server sets it for lamps that do not exist."""
 READ_IDENTITY = bytes((WIDE + IDENTITY_PIN,))
 SWEEP = READ_IDENTITY + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + READ_IDENTITY
-"""Reads all inputs except the tachometer. Only serve-card uses the tachometer."""
+"""The reads of a sweep: all inputs except the tachometer, between two reads of the identity. Only serve-card reads the
+tachometer too."""
 READ_TACHOMETER = bytes((WIDE + TACHOMETER_PIN,))
 HALT = PAD + bytes((LOW + PWM_PIN, 0))
 """Stops the motor, even if the card expects the value of a PWM write."""
 
 
 def snapshot(reply: bytes) -> Inputs | None:
-    """Decode the *reply* to a sweep; return None if the reply is malformed."""
+    """Decode the *reply* to SWEEP; return None if it is malformed or reports the car at two floors."""
     if len(reply) != len(SWEEP) or reply[0] != IDENTITY or reply[-1] != IDENTITY:
         return None
     pins = int.from_bytes(reply[1:-1], "little") << FIRST_PIN
@@ -91,9 +94,10 @@ def snapshot(reply: bytes) -> Inputs | None:
 
 
 def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
-    """Return the bytes that change a card from *sent* to *wanted*. If *sent* is None, the outputs are unknown.
+    """Return the bytes that change a card from *sent* (None if unknown) to *wanted*; empty if nothing must change.
 
-    The door closes before the motor starts, and the motor stops before the door opens. *speed* is 1..255.
+    The door closes before the motor starts, and the motor stops before the door opens. The bytes set
+    the motor's *speed*, 1..255, only if they start the motor or `motor_try` has changed.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
     door = set_pin(DOOR_PIN, bool(wanted.door)) if needs_door_command(sent, wanted) else b""
@@ -112,7 +116,7 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
 def sweeps(sent: Outputs | None, speed: int, reads: bytes = SWEEP) -> tuple[bytes, ...]:
     """Return the sweeps to write in rotation. Each contains the commands *reads* and repeats some outputs of *sent*.
 
-    If no outputs were sent yet (*sent* is None), there is only one sweep, which stops the motor.
+    If *sent* is None, the outputs are unknown. Then there is only one sweep, which also stops the motor.
     """
     if sent is None:
         return (PAD + reads + bytes((LOW + PWM_PIN, 0)),)
@@ -150,7 +154,7 @@ class CardCodec:
 
     speed: int
     has_tachometer: bool = False
-    """True if each sweep first reads the tachometer."""
+    """True if each sweep reads the tachometer, before all other inputs."""
 
     @property
     def reply_size(self) -> int:

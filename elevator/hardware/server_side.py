@@ -46,8 +46,8 @@ class MessageReader:
     def expire(self, now_ms: int) -> int:
         """Drop an incomplete message that has expired by *now_ms*. Return the number of bytes dropped.
 
-        Read the clock first, then receive everything that has arrived, then call this. Otherwise a late caller would
-        drop a message whose next piece has already arrived.
+        First read the clock for *now_ms*, then receive everything that has arrived, then call this. Otherwise a late
+        caller would drop a message whose next piece has already arrived.
         """
         expires_at_ms = self.expires_at_ms()
         if expires_at_ms is None or now_ms < expires_at_ms:
@@ -57,7 +57,7 @@ class MessageReader:
 
 
 def motor_direction(byte: int) -> Motor:
-    """Decode the *byte* of a motor message. Like the lab's servers, read it as signed: positive is up."""
+    """Decode *byte*, the direction in a motor message. Like the lab's servers, read it as signed: positive is up."""
     if byte == 0:
         return Motor.STOP
     return Motor.UP if byte < 128 else Motor.DOWN
