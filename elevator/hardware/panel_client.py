@@ -1,14 +1,15 @@
 """The client of a panel, for any protocol, without I/O or clocks: bytes and times in, bytes out.
 
-1. A reply does not say which request it answers. So one *sweep* requests all inputs, and at most one sweep is
-   outstanding. The complete reply to a sweep is one snapshot.
-2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that is out of date and is dropped. The first reply
-   of a connection may take `first_reply_ms`.
+1. A reply says at most what kind of request it answers. So one *sweep* requests all inputs, and at most one sweep is
+   outstanding. The complete reply to a sweep yields one snapshot.
+2. A snapshot is fresh for FRESH_MS after its reply has arrived. A reply that takes FRESH_MS or longer is stale, so it
+   is dropped. For the first reply of a connection, the limit is `first_reply_ms` instead.
 3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect,
    nothing has been sent yet, so all outputs are written again. No outputs are written before the first snapshot. The
-   client of the card also writes all outputs again after a resynchronisation (`rewrite`).
+   client of the card also writes all outputs again when it resumes sweeping after a halt (`rewrite`).
 4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order. So a reply
-   confirms the commands sent before its sweep, if none of them has been reversed since.
+   confirms a command to open the door or stop the motor that was sent before its sweep, unless the command was reversed
+   before the reply arrived.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,21 +26,22 @@ from elevator.hardware.panel_outputs import outputs_after
 SWEEP_MS = 10
 FRESH_MS = 500
 TIMEOUT_MS = 1000
-"""A panel counts as lost if it does not answer a sweep for this long. Only the first reply on a TCP connection may take
-longer (elevator_server.py)."""
+"""If a panel does not answer a sweep for this long, the connection is closed and opened again. Only the first reply on
+a TCP connection may take longer (elevator_server.py). This time also limits a halt of the card (card_client.py). The
+core treats a panel as lost earlier: once no snapshot is fresh."""
 RETRY_MS = 100
 BACKLOG_MAX = 1 << 16
-"""A panel counts as lost if more bytes than this wait to be sent to it."""
+"""If more bytes than this wait to be sent to a panel, the connection is closed and opened again."""
 
 
 NOTHING_SENT_SINCE = Confirmed(True, True)
 
 
 def confirmation(sent: Outputs | None, before: Confirmed = NOTHING_SENT_SINCE) -> Confirmed:
-    """Return what the reply to a sweep confirms if the outputs *sent* preceded the sweep.
+    """Return what the reply to a sweep confirms if the outputs *sent* (None if unknown) preceded the sweep.
 
-    If outputs are sent while the sweep is outstanding, call this again with the previous result as *before*. The reply
-    then confirms only what holds both before and after these outputs.
+    If outputs are sent while the sweep is outstanding, call this again with them as *sent* and the previous result as
+    *before*. The reply then confirms only what holds both before and after these outputs.
     """
     if sent is None:
         return Confirmed()
@@ -60,7 +62,7 @@ class Codec(Protocol):
         """Decode a *reply* of `reply_size` bytes; return None if the reply is malformed."""
 
     def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
-        """Return the message that changes a panel from *sent* (None if unknown) to *wanted*."""
+        """Return the message that changes a panel from *sent* (None if unknown) to *wanted*; it may be empty."""
 
 
 class Receipt(Enum):
@@ -69,12 +71,12 @@ class Receipt(Enum):
     PARTIAL = auto()
     """The reply is not complete yet."""
     ANSWERED = auto()
-    """The reply is complete, and has become the newest snapshot."""
+    """The reply is complete, valid and in time. The newest snapshot is now that of this reply, or an equal one."""
     STALE = auto()
     """The reply is complete, but took too long and was dropped."""
     MALFORMED = auto()
     UNASKED = auto()
-    """Bytes arrived while no sweep was outstanding, or more bytes than one reply has."""
+    """Bytes arrived while no sweep was outstanding, or more bytes arrived than the reply has."""
 
 
 @define(eq=False)
@@ -83,23 +85,25 @@ class PanelClient:
     first_reply_ms: int = FRESH_MS
     """How long the first reply of a connection may take before it is stale."""
     sent: Outputs | None = field(default=None, init=False)
-    """The outputs of the panel once it has executed everything sent; None if unknown."""
+    """The outputs of the panel once it has executed everything sent; None if none were sent on this connection yet."""
     has_answered: bool = field(default=False, init=False)
     asked_at_ms: int | None = field(default=None, init=False)
     """When the outstanding sweep was written; None if there is none."""
     received: bytes = field(default=b"", init=False)
     """The part of the outstanding sweep's reply that has arrived."""
     newest: Inputs | None = field(default=None, init=False)
-    """The newest snapshot, even if no longer fresh; None before the first. An equal snapshot does not replace it."""
+    """The newest snapshot of this connection, even if no longer fresh; None before the first. An equal snapshot does
+    not replace it."""
     newest_reply: bytes = field(default=b"", init=False)
-    """The newest valid reply, even if its snapshot equals the one before; empty before the first."""
+    """The newest reply of this connection that was neither malformed nor stale, even if its snapshot equals the one
+    before; empty before the first."""
     newest_asked_at_ms: int = field(default=0, init=False)
-    """When the sweep for the newest snapshot was written."""
+    """When the sweep for `newest_reply` was written."""
     fresh_until_ms: int = field(default=0, init=False)
     is_current: bool = field(default=True, init=False)
-    """True if no door or motor command was sent after the sweep for the newest snapshot."""
+    """True if `write` has sent no door or motor command since the sweep for `newest_reply`. A halt does not count."""
     _is_sweep_current: bool = field(default=True, init=False)
-    """True if no door or motor command was sent after the newest sweep."""
+    """True if `write` has sent no door or motor command since the newest sweep. A halt does not count."""
     _to_confirm: Confirmed = field(default=Confirmed(), init=False)
     """What the reply to the outstanding sweep will confirm."""
     _sweeps: Iterator[bytes] = field(init=False)
@@ -112,7 +116,7 @@ class PanelClient:
         return self.newest if now_ms < self.fresh_until_ms else None
 
     def forget(self) -> None:
-        """Forget the panel's outputs and snapshots, for a new connection."""
+        """Forget the outputs, the snapshots and the outstanding sweep of a connection that has ended."""
         self.drop()
         self._set_sent(None)
         self.has_answered = False
@@ -127,11 +131,11 @@ class PanelClient:
         return next(self._sweeps)
 
     def drop(self) -> None:
-        """Stop waiting for the reply to the outstanding sweep."""
+        """Stop waiting for the reply to the outstanding sweep, if any."""
         self.received, self.asked_at_ms = b"", None
 
     def receive(self, data: bytes, now_ms: int) -> Receipt:
-        """Process bytes of the outstanding sweep's reply. Once the reply is complete, decode it."""
+        """Process received bytes. Once the reply to the outstanding sweep is complete, decode it unless it is stale."""
         self.received += data
         missing = self.codec.reply_size - len(self.received)
         if self.asked_at_ms is None or missing < 0:
@@ -147,7 +151,8 @@ class PanelClient:
     def read(self, reply: bytes, now_ms: int) -> Receipt:
         """Decode the complete *reply* to the outstanding sweep. If it is malformed, the sweep remains outstanding.
 
-        A valid reply becomes the newest snapshot unless it is stale.
+        A valid reply is dropped if it is stale. Otherwise the newest snapshot is fresh again, and is replaced if the
+        snapshot in *reply* differs from it.
         """
         assert self.asked_at_ms is not None
         newest, confirmed = self.newest, self._to_confirm
@@ -189,7 +194,7 @@ class PanelClient:
             self.newest = evolve(self.newest, halted=True)
 
     def rewrite(self) -> bytes:
-        """Return the message that sends all outputs in `sent` again; empty if they are unknown."""
+        """Return the message that sends all known outputs in `sent` again; empty if no outputs were sent yet."""
         return b"" if self.sent is None else self.codec.changes(None, self.sent)
 
     def _is_stale(self, asked_at_ms: int, now_ms: int) -> bool:

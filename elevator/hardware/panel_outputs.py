@@ -24,6 +24,7 @@ def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
 
     That message leaves the lamps in *wanted.unsure* unchanged. *sent* is None if the previous outputs are unknown. In
     the result, `unsure` is the set of lamps whose state is unknown, and `door` is None if the door's state is unknown.
+    `floor` is that of *wanted*, so it is None if the message leaves the floor indicator as it was.
     """
     if wanted.door is not None and wanted.unsure == Buttons():
         return wanted
@@ -38,7 +39,7 @@ def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
 
 
 def lamp_changes(old: Outputs, wanted: Outputs, floors: int) -> Iterator[tuple[Button, int, bool]]:
-    """Yield the button, the floor and the new state of each lamp that must change or whose state is unknown.
+    """Yield the button, the floor and the wanted state of each lamp that must change or is in *old.unsure*.
 
     Skip the lamps in *wanted.unsure*.
     """
