@@ -1,7 +1,7 @@
 """The broadcast socket: sends heartbeats to all nodes of the group and receives those of other nodes.
 
-By default, heartbeats are sent on every network interface. They can also be sent to a single broadcast address, or to a
-multicast group on every interface. The kernel's defaults suit multicast: a datagram has TTL 1, so routers do not
+By default, heartbeats are broadcast on every network interface. They can also be sent to a single broadcast address, or
+to a multicast group on every interface. The kernel's defaults suit multicast: a datagram has TTL 1, so routers do not
 forward it, and other programs on the sending machine receive it too (ip(7)).
 """
 
@@ -31,21 +31,22 @@ log = logging.getLogger("elevator")
 BROADCAST, LOOPBACK = "255.255.255.255", "127.255.255.255"
 NO_INTERFACE = "no network interface"
 REFRESH_MS, REFRESH_OFFLINE_MS = 1000, 100
-"""How often to list the network interfaces: normally, and while no interface works."""
+"""How often to list the network interfaces: normally, and while there is none or all of them fail."""
 SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IFF_MULTICAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 0x1000, 8
 """Linux constants that Python's socket module lacks; see netdevice(7) and ip(7)."""
 READ_NS = 3_000_000
 """The limit on CPU time for decoding datagrams in one `receive`, so that a flood does not delay the car. A limit on
 elapsed time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
-"""The time over which datagrams are counted, approximately."""
 FREE, REST_MAX_MS = 10, 25
-"""After each `receive`, the socket *rests* for 1 ms per datagram in RATE_MS beyond FREE, at most REST_MAX_MS. During a
-rest, the node does not wait for datagrams, because waking the process costs more than reading one. In a small group
-there is no rest. If the process is awake for another reason, half of the rest is enough. An idle node wakes for its
-panel about every REST_MAX_MS. So even in a large group, it needs no other wakes for datagrams."""
+"""After `receive` has read datagrams, the socket *rests* for 1 ms per datagram beyond FREE in about the last RATE_MS,
+but at most REST_MAX_MS. A small group seldom sends that many. During a rest, the node does not wait for datagrams,
+because waking the process costs more than reading a datagram. If the process is awake for another reason, `receive`
+reads after half of the rest. An idle node wakes for its panel about every REST_MAX_MS. So even in a large group, it
+seldom wakes only for datagrams."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
-"""How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
+"""Broadcasts on an interface are logged as failing after at least one in five has failed for SEND_FAILS_MS, and as
+working again after SEND_WORKS_MS without a failure (log_damping.py). Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
 """The size of the receive buffer to request. The kernel may grant less."""
 
@@ -55,8 +56,8 @@ class Broadcast:
 
     Without a configured address, each heartbeat is sent on every interface that is up and has an address. A plain
     broadcast to 255.255.255.255 would need a default route, which a lab network without a router lacks. Nodes on the
-    same machine receive the heartbeats too. If a heartbeat can be sent on no interface, it is sent on the loopback
-    interface instead.
+    same machine receive the heartbeats too. If there is no interface, or all of them fail, heartbeats are also sent on
+    the loopback interface, so that at least these nodes receive them.
     """
 
     def __init__(
@@ -68,10 +69,11 @@ class Broadcast:
         me: Author,
         clock_ms: Callable[[], int],
     ) -> None:
-        """Open *port*; raise OSError on failure.
+        """Open UDP *port*; raise OSError on failure.
 
-        Heartbeats of the node *me* are sealed with the first of *keys* and sent to *address*. If *address* is None or
-        a multicast group, they are sent on every network interface.
+        Heartbeats are sealed with the first of *keys*, and accepted with any of them. They are sent to *address*. If
+        that is None or a multicast group, they are sent on every network interface. Received heartbeats of *me*, the
+        node itself, are ignored.
         """
         self._clock_ms = clock_ms
         self._admission = Admission(group, keys)
@@ -89,11 +91,11 @@ class Broadcast:
         self._interfaces = Interfaces(self.socket, address)
 
     def send(self, heartbeat: Heartbeat) -> None:
-        """Broadcast *heartbeat*, and log the interfaces that begin or cease to fail."""
+        """Update the routes if that is due, broadcast *heartbeat*, and log the routes that begin or cease to fail."""
         now_ms = self._clock_ms()
         if now_ms >= self._refresh_at_ms:
             self._refresh_at_ms = now_ms + (REFRESH_OFFLINE_MS if self._is_offline else REFRESH_MS)
-            with suppress(OSError):  # If the kernel lacks memory or descriptors, the old routes stay.
+            with suppress(OSError):  # The kernel lacks memory or descriptors. The next refresh tries again.
                 self._interfaces.refresh()
         sealed = seal(encode(heartbeat, self._group), self._key)
         failures = {route.name: self._send_on(sealed, route) for route in self._interfaces.routes}
@@ -119,7 +121,7 @@ class Broadcast:
             elif report is not None:
                 is_gone = name not in failures
                 log.info(
-                    "interface %s is gone: this node no longer broadcasts on it"
+                    "interface %s is gone, down or without an address: this node no longer broadcasts on it"
                     if is_gone
                     else "broadcasts on %s work again",
                     name,
@@ -130,8 +132,8 @@ class Broadcast:
             return
         if NO_INTERFACE in begun:
             log.warning(
-                "no network interface is available: only nodes on this machine receive heartbeats; retrying. "
-                "Check the cable"
+                "no network interface is available: only nodes on this machine receive this node's heartbeats; "
+                "retrying. Check the cable"
             )
             return
         not_joined = [name for name in begun if name in self._interfaces.not_joined]
@@ -149,14 +151,14 @@ class Broadcast:
                 "broadcasts on %s fail (%s): %s; retrying. Check the cable, and allow UDP port %d in the firewall",
                 ", ".join(not_sent),
                 ", ".join(sorted({failures[name] for name in not_sent})),
-                "only nodes on this machine receive all heartbeats"
+                "only nodes on this machine receive all of this node's heartbeats"
                 if is_alone
                 else "nodes there may miss this node's heartbeats",
                 self._port,
             )
 
     def _send_on(self, datagram: bytes, route: "Route") -> str:
-        """Send *datagram* on *route*; return the error, or an empty string."""
+        """Send *datagram* on *route*; return the error, or an empty string if there is none."""
         try:
             self.socket.sendmsg([datagram], route.ancillary, 0, (route.address, self._port))
         except OSError as error:
@@ -181,7 +183,7 @@ class Broadcast:
         """Read and decode datagrams; return the new heartbeats of other nodes.
 
         Do nothing in the first half of a rest. Without a rest, do nothing unless the socket is *readable* or datagrams
-        of an earlier call remain. Stop after READ_NS; the remaining datagrams wait for the next call.
+        are already queued. Stop decoding after READ_NS; the remaining datagrams wait for the next call.
         """
         if self._rest_ms or self._queue:
             if now_ms < self._received_at_ms + self._rest_ms // 2:
@@ -202,9 +204,9 @@ class Broadcast:
         return tuple(heartbeats)
 
     def _fetch(self, limit: int = CAPACITY) -> int:
-        """Read up to *limit* datagrams and queue those of other nodes.
+        """Read up to *limit* datagrams and queue all but this node's own.
 
-        Return how many were read, including this node's own.
+        Return how many were read, including this node's own, plus the number of errors that the socket reported.
         """
         for count in range(limit):
             try:
@@ -218,7 +220,7 @@ class Broadcast:
         return limit
 
     def _rest(self, count: int, now_ms: int) -> None:
-        """Begin a rest after reading *count* datagrams. Its length depends on the number read within about RATE_MS."""
+        """Begin a rest after reading *count* datagrams. Its length depends on FREE and may be 0."""
         self._rate = self._rate * max(0, 1 - (now_ms - self._received_at_ms) / RATE_MS) + count
         self._received_at_ms = now_ms
         self._rest_ms = min(max(int(self._rate) - FREE, 0), REST_MAX_MS)
@@ -240,7 +242,7 @@ class Route(NamedTuple):
 
     @property
     def ancillary(self) -> Sequence[tuple[int, int, bytes]]:
-        """The ancillary data that selects the interface."""
+        """The ancillary data that selects the interface; empty if the routing table selects it."""
         return [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", self.interface))] if self.interface else ()
 
 
@@ -253,16 +255,16 @@ class Interfaces:
     def __init__(self, opened: socket.socket, address: str | None) -> None:
         self.routes: list[Route] = []
         self.not_joined: dict[str, str] = {}
-        """The error of each interface on which the socket could not join the multicast group, by name."""
+        """For each interface on which the socket could not join the multicast group, its name and the error."""
         self._socket = opened
         self._address = address
         self._joined: set[int] = set()
         """The indexes of the interfaces on which the socket is a member of the multicast group."""
 
     def refresh(self) -> None:
-        """Update `routes`. Join the multicast group on new interfaces, and leave it on those that are gone.
+        """Update `routes` and `not_joined`. Raise OSError if the kernel's lists cannot be read.
 
-        Raise OSError if the kernel's lists cannot be read.
+        If the address is a multicast group, join it on each interface in `routes`, and leave it on the others.
         """
         self.routes = find_routes(self._socket, self._address)
         if self._address is None or not is_multicast(self._address):
@@ -297,8 +299,8 @@ def is_multicast(address: str) -> bool:
 def find_routes(any_socket: socket.socket, address: str | None) -> list[Route]:
     """Return the routes to *address*; *any_socket* is used for the query.
 
-    If *address* is None or a multicast group, there is a route for each interface that is up, has an address and
-    supports this kind of datagram.
+    If *address* is None, there is a route for each interface that is up, has an address and supports broadcasts. If it
+    is a multicast group, the interfaces must support multicast instead. Otherwise there is a single route.
     """
     if address is not None and not is_multicast(address):
         return [Route(address, address)]

@@ -150,7 +150,9 @@ def test_missing_network_is_logged_once_while_the_cable_flaps(
         kernel.interfaces = []
         send_heartbeats(group_socket, kernel, 3000)
     (line,) = caplog.messages
-    assert line.startswith("no network interface is available: only nodes on this machine receive heartbeats")
+    assert line.startswith(
+        "no network interface is available: only nodes on this machine receive this node's heartbeats"
+    )
     kernel.interfaces = ["eth0"]
     send_heartbeats(group_socket, kernel, MINUTE_MS)
     assert caplog.messages[1:] == ["a network interface is available again"]
@@ -175,7 +177,9 @@ def test_failing_interface_that_disappears_is_forgotten(
     send_heartbeats(group_socket, kernel, 10_000)
     kernel.interfaces = ["eth0"]
     send_heartbeats(group_socket, kernel, MINUTE_MS)
-    assert caplog.messages[1:] == ["interface usb0 is gone: this node no longer broadcasts on it"]
+    assert caplog.messages[1:] == [
+        "interface usb0 is gone, down or without an address: this node no longer broadcasts on it"
+    ]
     assert not group_socket._sending
 
 
