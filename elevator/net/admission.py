@@ -1,8 +1,8 @@
-"""The check that every received datagram must pass: sealed, of this group, well formed, and new.
+"""The check of received datagrams: only those that are sealed, of this group, well formed and new are admitted.
 
 An author, which is one incarnation of a node, numbers its heartbeats. A datagram whose number is not higher than the
-author's newest was reordered, duplicated or replayed. It is dropped, because otherwise an attacker could make a dead
-node appear alive by replaying its datagrams.
+newest one received from its author was reordered, duplicated or replayed. It is dropped, because otherwise an attacker
+could make a dead node appear alive by replaying its datagrams.
 
 `elevator doctor` broadcasts probes to the group's port. Nodes drop them without counting them.
 """
@@ -17,12 +17,13 @@ from elevator.net.seal import NO_KEY, SealError, unseal
 from elevator.net.wire import decode, refusal
 
 PROBE, PROBE_BYTES = b"elevator-probe ", 31
-"""The start of a probe, and its length. The rest is random."""
+"""The start of a probe, and the length of a whole probe in bytes. The rest of a probe is random."""
 AUTHORS_MAX = 4096
 """The maximum number of remembered authors, enough for thousands of restarts. If there are more, the author that was
-heard from least recently is forgotten."""
+heard from least recently is forgotten, and its old heartbeats would be admitted again."""
 REORDER_MAX = 64
-"""An older heartbeat counts as reordered if its number is at most this much below the newest, else as replayed."""
+"""An old heartbeat counts as reordered or duplicated if its number is at most this much below its author's newest, else
+as replayed."""
 
 
 def is_probe(datagram: bytes) -> bool:
@@ -31,15 +32,15 @@ def is_probe(datagram: bytes) -> bool:
 
 @define(eq=False)
 class Admission:
-    """Admits heartbeats of one `group` that are sealed with one of the `keys` and newer than their author's last."""
+    """Admits new heartbeats of one `group` that are sealed with one of the `keys`."""
 
     group: str
     keys: Sequence[bytes] = (NO_KEY,)
     refused: dict[str, int] = field(factory=dict)
-    """How many datagrams were dropped for each reason. The keys are the reasons. Probes, duplicates and reordered
-    heartbeats are not counted."""
+    """How many datagrams were dropped for each reason. The keys are the reasons. Probes are not counted, nor are old
+    heartbeats within REORDER_MAX."""
     _newest: dict[Author, int] = field(factory=dict)
-    """The newest sequence number of each author. The author heard from last comes last."""
+    """The highest sequence number received from each remembered author. The author heard from last comes last."""
 
     def admit(self, sealed: bytes) -> Heartbeat | None:
         """Return the heartbeat in a datagram, or None if the datagram must be dropped."""
@@ -47,9 +48,9 @@ class Admission:
         return heartbeat if heartbeat is not None and self.note_new(heartbeat) else None
 
     def read(self, sealed: bytes) -> Heartbeat | None:
-        """Return the heartbeat in a datagram, new or old.
+        """Return the heartbeat in a datagram of this group, new or old.
 
-        If the datagram is invalid or from another group, count it and return None. Probes are not counted.
+        Return None for a probe, and for any other datagram, which is also counted.
         """
         if is_probe(sealed):
             return None
@@ -64,7 +65,7 @@ class Admission:
         return heartbeat
 
     def note_new(self, heartbeat: Heartbeat) -> bool:
-        """Return whether *heartbeat* is new. Remember it if so, and count it if it was replayed."""
+        """Return whether *heartbeat* is new. If so, remember its number; if it was replayed, count it."""
         newest = self._newest.pop(heartbeat.sender, heartbeat.sequence - 1)
         is_new = heartbeat.sequence > newest
         if newest - heartbeat.sequence > REORDER_MAX:

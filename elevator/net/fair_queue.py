@@ -2,7 +2,8 @@
 
 Decoding a datagram may take a hundred times as long as receiving it. So broadcast.py first receives what has arrived,
 up to CAPACITY datagrams. Then it decodes one datagram of each address in turn, until its time is up. The rest stays in
-the queue. When an address exceeds its capacity, its newest datagram replaces its oldest.
+the queue. When an address exceeds its capacity, its newest datagram replaces its oldest. Any other datagram that finds
+its queue full is dropped.
 
 An address is *known* if a node was recently heard from there. An attacker can invent many addresses, so datagrams from
 known addresses have a queue of their own. While that queue has datagrams, all unknown addresses together get one turn
@@ -15,13 +16,14 @@ from collections.abc import Iterable
 from attrs import define, field
 
 CAPACITY = 256
-"""The maximum number of datagrams in each queue: one for known addresses, one for unknown ones."""
+"""The maximum number of datagrams in each of the two queues. broadcast.py reads at most as many at once."""
 ADDRESS_CAPACITY = 128
 """The maximum number of queued datagrams from one address."""
 KNOWN_MAX = 128
 """The maximum number of known addresses. Beyond it, the address heard from least recently is forgotten."""
 UNKNOWN_EVERY = 8
-"""After this many datagrams from known addresses, one from an unknown address is decoded. It may be from a new node."""
+"""After this many datagrams in a row from known addresses, one from an unknown address is decoded, if any waits. It may
+be from a new node."""
 
 
 @define(eq=False)
@@ -94,7 +96,10 @@ class FairQueue:
         return self._of_unknown.pop()
 
     def mark_known(self, address: str) -> None:
-        """Treat *address* as known from now on, because a node was heard from there."""
+        """Treat *address* as known, because a node was just heard from there.
+
+        Its queued datagrams move to the queue of known addresses.
+        """
         is_new = address not in self._known
         self._known.pop(address, None)
         self._known[address] = None

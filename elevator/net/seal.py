@@ -25,7 +25,7 @@ OTHER_KEY = "sealed with another key, or damaged"
 
 
 class SealError(Exception):
-    """The datagram has no valid seal. The message is the reason, for the log."""
+    """The datagram has no valid seal. The message is the reason."""
 
 
 def seal(datagram: bytes, key: bytes) -> bytes:
@@ -33,7 +33,7 @@ def seal(datagram: bytes, key: bytes) -> bytes:
 
 
 def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
-    """Return the datagram in *sealed*; raise SealError if it was sealed with none of *keys*."""
+    """Return the datagram in *sealed*; raise SealError unless its seal was made with one of *keys*."""
     if not sealed.startswith(PREFIX) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
         raise SealError(NO_SEAL)
     datagram, received_tag = sealed[HEAD_BYTES:], sealed[len(PREFIX) : HEAD_BYTES - 1]

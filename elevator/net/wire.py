@@ -7,7 +7,7 @@ A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
     head       17       id, incarnation and sequence number of the sender
     state      41       floors; floor, direction, behaviour and fault of the car; flags, claims, hears, digest, and the
                         lengths of the version and the rates
-    waited     0, 32    the hall calls that have waited long, if there are any: up and down for each age
+    waited     0 or 32  the hall calls that have waited long, if there are any: up and down for each age
     version    0..16    the sender's program version, in ASCII
     rates      0..160   the traffic rates of each floor, up and down, 10 bits each
     entries             the entries of some authors, up to the end of the datagram:
@@ -15,8 +15,8 @@ A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
       presses  5 each   button and floor; age: the number of the newest press minus the number of this press
 
 1. A cab call is always for the author's own car, so the format does not contain its car.
-2. There are four flags: the door is obstructed, the car has announced a direction, the datagram contains rates, and it
-   contains long waits.
+2. There are four flags: `obstructed` and `announced` of the car, whether rates are present (even if they are empty),
+   and whether the datagram contains long waits.
 3. On the network, a seal precedes the datagram (seal.py). A sealed datagram is at most DATAGRAM_BYTES long. The sender
    chooses entries that fit (outgoing.py). Even the entry of an author with every button pressed fits.
 4. The decoder checks every length and bound, and returns None for anything invalid.
@@ -61,13 +61,14 @@ ENTRY = Struct(">HBQQ")
 PRESS = Struct(">BI")
 assert (ENTRY.size, PRESS.size) == (ENTRY_BYTES, PRESS_BYTES)
 DATAGRAM_BYTES = 1400
-"""The largest sealed datagram. It fits one Ethernet frame, with room for the headers of a tunnel."""
+"""The maximum size of a sealed datagram. It fits one Ethernet frame, with room for the headers of a tunnel."""
 COUNT_MAX = 1 << 53
-"""The limit on incarnations, sequence numbers and press numbers."""
+"""The highest valid incarnation, sequence number or press number. The limit for a record's incarnation is lower
+(records.py)."""
 AGE_MAX = (1 << 32) - 1
-"""The limit on the age of a press."""
+"""The highest valid age of a press. The age is a number of presses, not a time."""
 GROUP_LENGTH_MAX = 32
-"""The limit on the length of a group's name, in bytes."""
+"""The maximum length of a group's name, in bytes of UTF-8."""
 VERSION = re.compile(r"[0-9A-Za-z.+-]{0,16}")
 
 FAULTS = tuple(Fault)
@@ -114,7 +115,7 @@ def prefix(group: str) -> bytes:
 
 
 def own_head(group: str, author: Author) -> bytes:
-    """Return the bytes with which every datagram of *author* in *group* begins, without a seal."""
+    """Return the bytes that follow the seal in every datagram of *author* in *group*."""
     return prefix(group) + HEAD.pack(*author, 0)[:-SEQUENCE_BYTES]
 
 
@@ -157,7 +158,7 @@ def unpack_author(packed: bytes) -> Author | None:
 
 
 def refusal(datagram: bytes, group: str) -> str:
-    """Return the reason why `decode` refuses *datagram*, for the log."""
+    """Return the reason why `decode` refuses *datagram*."""
     if datagram.startswith(FORMAT):
         return "malformed" if datagram.startswith(prefix(group)) else "from another group"
     is_other_format = ANY_FORMAT.match(datagram) is not None
@@ -191,7 +192,7 @@ def decode_body(body: bytes) -> State | None:
     return floors, car, Buttons(up, down), hears, calls, digest, rates, waited, version
 
 
-# The functions below raise ValueError if their input is invalid.
+# The functions below raise ValueError if their input is invalid, except `is_author` and `is_button`.
 
 
 def fault_of(code: int) -> Fault:
