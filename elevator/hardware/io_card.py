@@ -96,8 +96,8 @@ def snapshot(reply: bytes) -> Inputs | None:
 def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
     """Return the bytes that change a card from *sent* (None if unknown) to *wanted*; empty if nothing must change.
 
-    The door closes before the motor starts, and the motor stops before the door opens. The bytes set
-    the motor's *speed*, 1..255, only if they start the motor or `motor_try` has changed.
+    The door closes before the motor starts, and the motor stops before the door opens. The bytes set the motor's
+    *speed*, 1..255, only if they change its direction or start it, or if `motor_try` has changed.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
     door = set_pin(DOOR_PIN, bool(wanted.door)) if needs_door_command(sent, wanted) else b""

@@ -90,7 +90,7 @@ class PanelClient:
     asked_at_ms: int | None = field(default=None, init=False)
     """When the outstanding sweep was written; None if there is none."""
     received: bytes = field(default=b"", init=False)
-    """The part of the outstanding sweep's reply that has arrived."""
+    """The part of the outstanding sweep's reply that was passed to `receive` so far."""
     newest: Inputs | None = field(default=None, init=False)
     """The newest snapshot of this connection, even if no longer fresh; None before the first. An equal snapshot does
     not replace it."""

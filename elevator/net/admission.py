@@ -38,7 +38,7 @@ class Admission:
     keys: Sequence[bytes] = (NO_KEY,)
     refused: dict[str, int] = field(factory=dict)
     """How many datagrams were dropped for each reason. The keys are the reasons. Probes are not counted, nor are old
-    heartbeats within REORDER_MAX."""
+    heartbeats within REORDER_MAX of their author's newest."""
     _newest: dict[Author, int] = field(factory=dict)
     """The highest sequence number received from each remembered author. The author heard from last comes last."""
 

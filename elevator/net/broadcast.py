@@ -220,7 +220,7 @@ class Broadcast:
         return limit
 
     def _rest(self, count: int, now_ms: int) -> None:
-        """Begin a rest after reading *count* datagrams. Its length depends on FREE and may be 0."""
+        """Begin a rest after reading *count* datagrams. FREE explains its length, which may be 0."""
         self._rate = self._rate * max(0, 1 - (now_ms - self._received_at_ms) / RATE_MS) + count
         self._received_at_ms = now_ms
         self._rest_ms = min(max(int(self._rate) - FREE, 0), REST_MAX_MS)

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from attrs import define, field
 
 CAPACITY = 256
-"""The maximum number of datagrams in each of the two queues. broadcast.py reads at most as many at once."""
+"""The maximum number of datagrams in each of the two queues. broadcast.py also reads at most this many at once."""
 ADDRESS_CAPACITY = 128
 """The maximum number of queued datagrams from one address."""
 KNOWN_MAX = 128

@@ -169,7 +169,7 @@ def refusal(datagram: bytes, group: str) -> str:
 def decode_body(body: bytes) -> State | None:
     """Return the contents of *body*, the part of a datagram that follows its head; None if it is invalid.
 
-    Most datagrams of a node differ only in their heads, so the results are cached.
+    Successive datagrams of a node often differ only in their heads, so the results are cached.
     """
     floors, floor, direction, behaviour, fault, flags, up, down, hears, digest, version_size, rates_size = (
         STATE.unpack_from(body)
