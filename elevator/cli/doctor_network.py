@@ -48,7 +48,8 @@ def check_broadcast(group_socket: socket.socket, address: str | None) -> Finding
     if not interfaces.routes:
         return Finding(
             False,
-            "no network interface can broadcast, so only nodes on this machine receive heartbeats: check the cable",
+            "no network interface can broadcast, so only nodes on this machine receive this node's heartbeats: "
+            "check the cable",
         )
     if interfaces.not_joined:
         where = "; ".join(f"{name}: {error}" for name, error in interfaces.not_joined.items())

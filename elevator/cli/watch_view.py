@@ -192,7 +192,7 @@ def scene(group: Group, now_ms: int) -> dict[str, object]:
             "pressed": {"up": [], "down": [], "cab": []},
             "indicator": car.floor,
             "stop": car.fault is Fault.STOP,
-            "obstructed": car.fault is Fault.DOOR,
+            "obstructed": car.obstructed,
         }
         shown[f"node{number}"] = {
             "note": f"{facts['per_second']:.0f}/s, {100 * node.peer.loss:.0f} % lost, {node.address}, {version}",

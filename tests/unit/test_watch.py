@@ -155,6 +155,12 @@ def test_page_shows_a_car_for_each_node() -> None:
     assert scene(Group(), 0)["building"]
 
 
+def test_page_shows_an_obstructed_door_of_a_car_in_service() -> None:
+    group = receive(Group(), heartbeat(car=evolve(CAR, obstructed=True)), "10.0.0.1", 0)
+    shown: dict[str, Any] = scene(receive(group, heartbeat(7), "10.0.0.2", 0), 0)
+    assert (shown["car0"]["obstructed"], shown["car1"]["obstructed"]) == (True, False)
+
+
 # The command
 
 
