@@ -1,7 +1,9 @@
-"""The process pair of a node: a supervisor and a worker. If one dies, the other replaces it within milliseconds.
+"""The process pair of a node or of `elevator serve-card`: a supervisor and a worker.
 
-- pair.py is the supervisor: it forks the worker, detects its death and forks the next one.
-- worker_link.py is the worker's connection to its supervisor. The worker replaces a supervisor that is gone.
+If one of them dies or hangs, the other replaces it.
+
+- pair.py is the supervisor: it forks the worker and, if the worker dies or hangs, the next one.
+- worker_link.py is the worker's connection to its supervisor. The worker replaces a supervisor that dies or hangs.
 - child.py forks named processes and receives termination signals.
 
 Nothing here knows about elevators: of core, it imports only log damping and a constant. In `ps`, the supervisor is

@@ -16,11 +16,14 @@ TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Unblocks and records termination signals. `socket` becomes readable when one arrives, which wakes select."""
+    """Unblocks termination signals and records the last one. `socket` becomes readable when one arrives.
+
+    Termination signals that the process already ignores stay ignored.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
-        """The last signal received; None if there was none."""
+        """The last termination signal that arrived; None if none has."""
         self.socket, self._waker = socket.socketpair()
         self.socket.setblocking(False)
         self._waker.setblocking(False)
@@ -45,7 +48,7 @@ class Signals:
 
 
 def fork(name: str, keep: Collection[int]) -> int:
-    """Fork a process called *name*; return its pid, or 0 in the child. Raise OSError if that fails.
+    """Fork a process called *name*; return its pid, or 0 in the child. Raise OSError if the fork fails.
 
     The child closes all descriptors except the standard ones and *keep*. Termination signals are blocked in the child
     until it creates `Signals` or unblocks them. The child must end with os._exit.
@@ -69,7 +72,8 @@ def fork(name: str, keep: Collection[int]) -> int:
 def set_up_child(name: str, keep: Collection[int]) -> None:
     """Prepare a process that was just forked: reset its signal handlers, close descriptors and set its name.
 
-    The standard descriptors and those in *keep* stay open. If anything fails, log it and end the process.
+    The standard descriptors and those in *keep* stay open. On failure, log it and end the process. But if
+    only the name cannot be set, keep the old one.
     """
     try:
         signal.set_wakeup_fd(-1)
@@ -91,6 +95,6 @@ def set_up_child(name: str, keep: Collection[int]) -> None:
 
 
 def rename(name: str) -> None:
-    """Set the name of this process in `ps`. Linux keeps 15 characters."""
+    """Set the name of this process in `ps`, if possible. Linux keeps 15 characters."""
     with suppress(OSError):
         Path("/proc/self/comm").write_text(name)

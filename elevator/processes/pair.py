@@ -1,13 +1,14 @@
 """The supervisor of a process pair. Supervisor and worker each detect at once that the other is gone.
 
-1. The worker runs the node and sends beats over a socketpair. At end of file, or after WORKER_TIMEOUT_S without a beat,
-   the supervisor kills the worker. Once the worker is dead, the supervisor forks the next one from its own image. So
-   two copies of a node never run at once.
+1. The worker runs the node, or `elevator serve-card`, and sends beats over a socketpair. At end of file, or after
+   WORKER_TIMEOUT_S without a beat, the supervisor kills the worker. Once the worker is dead, the supervisor forks the
+   next one from its own image. So two copies of a node never run at once.
 2. A worker that loses its supervisor starts another by executing the program. A fork would copy the sockets and the
    state of a running node. The new supervisor adopts the worker by an inherited pidfd. A pidfd identifies the worker
    even after its death, but its pid may then belong to another process.
-3. A worker sends a message before it ends on purpose, or if it cannot start. If it ends without one, it has crashed.
-   The next worker starts at once, but repeated crashes at startup delay it, by up to a second.
+3. A worker sends a message before it ends on purpose, or if it cannot start. Then the supervisor ends too. But if a
+   worker has run before, a later one that cannot start counts as crashed. So does a worker that ends without a message.
+   After a crash, the next worker starts at once. Repeated crashes at startup delay it, by up to a second.
 4. When the supervisor receives a termination signal, it sends SIGTERM to the worker. The worker then stops its motor
    and broadcasts that its car is out of service. Signals are blocked while a process starts, so none is lost.
 5. A worker may pass the supervisor a copy of a descriptor (SCM_RIGHTS). When the worker is gone, the supervisor writes
@@ -41,7 +42,8 @@ ANSWER_S = 1.0
 END_S = 2.0
 """How long a worker may take to end on request. After that, the supervisor kills it."""
 STEADY_S, STEADY_KILLED_S = 0.5, 0.05
-"""A worker that ran for at least STEADY_S did not crash at startup. If SIGKILL ended it, STEADY_KILLED_S is enough."""
+"""A worker that ran for at least STEADY_S did not crash at startup. If SIGKILL ended it, STEADY_KILLED_S is enough,
+because the cause was probably outside."""
 BACKOFF_S, BACKOFF_MAX_S = 0.02, 1.0
 
 KILLED = "was killed by SIGKILL"
@@ -57,7 +59,8 @@ class Worker(NamedTuple):
 
 
 Work = Callable[[Link], int]
-"""Runs the node and returns the exit status: 0 if the node ended on request, nonzero if it could not start."""
+"""Runs the node, or `elevator serve-card`. Returns the exit status: 0 if it ended on request, nonzero if it could not
+start."""
 
 
 def supervise(
@@ -69,10 +72,10 @@ def supervise(
 ) -> int:
     """Keep a worker running until one ends on purpose or a termination signal arrives.
 
-    Return the exit status: 0, or 2 if the node cannot start and none of its workers has run before. If *adopted* is
-    given, it is the first worker. Workers and later supervisors inherit the descriptors *inherited*. Later supervisors
-    also get *extra_arguments*. When a worker is gone, the supervisor writes *final_message* to the descriptor that it
-    holds for this worker, if any.
+    Return the exit status: 0, or 2 if a worker cannot start and no earlier one has run. If *adopted* is given, it is
+    the first worker. Workers and later supervisors inherit the descriptors *inherited*. Later supervisors also get
+    *extra_arguments*. When a worker is gone, the supervisor writes *final_message* to the descriptor that it holds for
+    this worker, if any.
     """
     rename("elevator:pair")
     gc.freeze()  # Workers share the memory of loaded objects as long as their garbage collector skips them.
@@ -114,7 +117,7 @@ def clock_ms() -> int:
 
 
 def backoff_s(crashes: int) -> float:
-    """Return the delay before the next start after *crashes* consecutive crashes."""
+    """Return the delay before the next start after *crashes* consecutive crashes or failed forks."""
     return 0.0 if crashes == 1 else min(BACKOFF_S * 2.0 ** min(crashes - 2, 30), BACKOFF_MAX_S)
 
 
@@ -153,7 +156,7 @@ def adopt(text: str) -> tuple[Worker, list[int]]:
 
 
 def run_worker(work: Work, link: Link) -> NoReturn:
-    """Run *work* in the worker process, report how it ended, and exit."""
+    """Run *work* in the worker process, and exit. Send ENDS or REFUSES first, unless *work* raises an exception."""
     status = 1
     try:
         status = work(link)
@@ -171,8 +174,9 @@ def run_worker(work: Work, link: Link) -> NoReturn:
 def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes, str]:
     """Wait until *worker* ends or hangs; then make sure that it is dead. Return its last message and how it ended.
 
-    While it runs, answer its beats. On a termination signal, tell it to end; its last message then counts as ENDS. Once
-    it is dead, write *final_message* to the descriptor that it has passed, if any.
+    While it runs, answer its beats. On a termination signal, tell it to end. The last message is empty if there was
+    none, and stays ENDS once the worker has been told to end or has sent ENDS. When the worker is dead, write
+    *final_message* to the descriptor that it has passed, if any.
     """
     worker.link.setblocking(False)
     held: list[int] = []

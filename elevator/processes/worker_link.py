@@ -1,4 +1,4 @@
-"""The worker's connection to its supervisor. The worker sends beats, and replaces a supervisor that is gone."""
+"""The worker's connection to its supervisor. The worker sends beats, and replaces a supervisor that dies or hangs."""
 
 import logging
 import os
@@ -16,11 +16,12 @@ BEAT_MS, EARLY_MS = 110, 20
 """The time between two beats. If the worker is awake for another reason, it sends a beat up to EARLY_MS early. So a
 beat hardly ever needs a wake-up of its own, because a worker is awake for a heartbeat every 50 ms."""
 SUPERVISOR_TIMEOUT_MS = 3000
-"""A supervisor that answers no beat for this long is stopped or hangs. The worker kills it."""
+"""A supervisor that answers no beat for this long is stopped or hangs. The worker kills and replaces it."""
 START_RETRY_MS = 1000
 BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
 """The worker's messages. BEAT: it is alive. ENDS: it ends on request. REFUSES: it cannot start and has printed why.
-HOLD: hold the descriptor sent with this message, instead of the previous one. DROP: hold none."""
+HOLD: hold the descriptor sent with this message, instead of the previous one. DROP: hold none. The supervisor answers
+with BEAT."""
 
 PROGRAM_PATH = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
 """The path of the program, read at import, because another start may replace the unpacked file later (bootstrap.c)."""
@@ -90,7 +91,7 @@ class Link:
                 self.socket.send(message)
 
     def hold(self, descriptor: int | None) -> None:
-        """Have this supervisor and its successors hold a copy of *descriptor*, or none if *descriptor* is None.
+        """Have the supervisor and its successors hold a copy of *descriptor*, or none if *descriptor* is None.
 
         Call `hold(None)` before you close a descriptor that they hold.
         """
@@ -124,7 +125,7 @@ class Link:
     def _start_supervisor(self, now_ms: int) -> None:
         """Start a new supervisor: the same program and arguments, with `--adopt` and the worker's descriptors.
 
-        On failure, log it. `poll` tries again after START_RETRY_MS.
+        On failure, log it. `poll` starts another at the earliest after START_RETRY_MS, even if this one dies earlier.
         """
         self._start_at_ms = now_ms + START_RETRY_MS
         with ExitStack() as opened:
@@ -150,7 +151,7 @@ class Link:
 
 
 def own_command() -> list[str]:
-    """Return the command that started this program, without `--adopt` and what follows."""
+    """Return the command that starts this program again with its arguments, except `--adopt` and what follows."""
     if "__compiled__" in globals():
         command = [PROGRAM_PATH, *sys.argv[1:]]
     else:
