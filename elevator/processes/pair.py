@@ -92,7 +92,7 @@ def supervise(
                 log.error("cannot start a worker (%s); retrying%s", error.strerror, failure.note)
             select.select([signals.socket], [], [], backoff_s(crashes))
             continue
-        adopted = None
+        was_adopted, adopted = adopted is not None, None
         started_at = time.monotonic()
         for condition in (start_failure, loss):
             condition.feed(clock_ms(), failed=False)
@@ -106,8 +106,9 @@ def supervise(
         crashes = 1 if ran_s >= (STEADY_KILLED_S if how == KILLED else STEADY_S) else crashes + 1
         pause_s = backoff_s(crashes)
         if lost := loss.feed(clock_ms(), failed=True):
+            ran = "" if was_adopted else f" after {ran_s:.1f} s"  # An adopted worker ran longer than that.
             pause = f" in {pause_s:.2f} s" * (pause_s > 0) + lost.note
-            log.warning("the worker %s after %.1f s; starting another%s", how, ran_s, pause)
+            log.warning("the worker %s%s; starting another%s", how, ran, pause)
         select.select([signals.socket], [], [], pause_s)
     return 0
 
