@@ -26,7 +26,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class ConfigError(Exception):
-    """A setting is invalid or cannot be used. The message is one line for the user."""
+    """A setting is missing, invalid or cannot be used. The message is for the user."""
 
 
 def option(setting: str) -> str:
@@ -50,7 +50,7 @@ def name(_: object, attribute: "Attribute[str]", value: str) -> None:
         or not all(c.isalnum() or c in "-_." for c in value)
         or value[0] == "."
     ):
-        allowed = f"1..{GROUP_LENGTH_MAX} bytes of letters, digits, '-', '_' and '.', not beginning with '.'"
+        allowed = f"1..{GROUP_LENGTH_MAX} bytes of letters, digits, '-', '_' and '.', without '.' at the start"
         raise ValueError(f"{option(attribute.name)} must be {allowed}, not {value!r}")
 
 
@@ -120,7 +120,7 @@ converter.register_structure_hook(Path, lambda value, _: Path(converter.structur
 def load(options: Mapping[str, object], file: Path | None) -> Config:
     """Return the settings from the TOML *file*, if any, overridden by the command-line *options*.
 
-    Raise ConfigError if the file cannot be read or a setting is missing or invalid.
+    Raise ConfigError if the file cannot be read, or if a setting is missing, unknown or invalid.
     """
     settings = {**(read(file) if file else {}), **options}
     if "id" not in settings:
@@ -195,6 +195,6 @@ def describe(error: BaseException) -> str:
 
 
 def rearrange(message: str) -> str:
-    """Turn "problem @ $.setting", as cattrs writes it, into "setting: problem"."""
+    """Turn a message of cattrs, "problem @ $.setting" or "problem @ $", into "setting: problem" or "problem"."""
     problem, _, setting = message.partition(" @ $")
     return f"{setting.lstrip('.')}: {problem}" if setting else problem

@@ -59,17 +59,20 @@ def call_events(before: Node, after: Node) -> Iterator[LoggedEvent]:
 
 @define(eq=False)
 class EventLog:
-    """Decides which events of one node to log. Flap damping applies to timeouts of peers and faults of the car."""
+    """Decides which events of one node to log. Flap damping applies to timeouts of peers and faults of the car.
+
+    While the fault "position unknown" is damped, the actions of the car are not logged.
+    """
 
     _peers: dict[int, Condition] = field(factory=dict)
     _unsettled: int = 0
-    """The bit mask of the peers whose state is not reported yet."""
+    """The bit mask of the peers whose current state is not reported yet, because of damping."""
     _faults: dict[Fault, Condition] = field(factory=lambda: {Fault.SERVER: Condition(is_failing=True)})
     _fault: Fault = Fault.SERVER
     _has_unlogged_action: bool = False
 
     def events(self, before: Node, after: Node) -> Iterator[LoggedEvent]:
-        """Return the events to log for the turn from *before* to *after*. Call this for every turn, in order."""
+        """Yield the events to log for the turn from *before* to *after*. Call this for every turn, in order."""
         yield from call_events(before, after)
         yield from self._peer_events(before, after)
         yield from self._service_events(after)
@@ -146,7 +149,7 @@ def describe(call: Call) -> str:
 
 
 class RepeatedWarnings:
-    """Logs a recurring problem at once, again after 1, 2, 4, ... seconds, and finally once a minute.
+    """Logs a problem at once. If it recurs, logs it again after at least 1, then 2, 4, ... and finally 60 seconds.
 
     If the problem stays away for a minute after its next line was due, the sequence starts again.
     """
@@ -155,7 +158,7 @@ class RepeatedWarnings:
         self._logged: dict[str, LoggedWarning] = {}
 
     def log(self, counts: Mapping[str, int], now_ms: int) -> None:
-        """Log each problem in *counts* whose total has grown, if its next line is due."""
+        """Log each problem in *counts* whose total has grown since its last line, if its next line is due."""
         for problem, total in counts.items():
             logged, next_at_ms, gap_ms = self._logged.get(problem, LoggedWarning(0, now_ms, GAP_MS))
             if total == logged or now_ms < next_at_ms:

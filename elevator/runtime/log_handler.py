@@ -1,4 +1,4 @@
-"""A log handler that never blocks the node."""
+"""A log handler that drops lines rather than block the node."""
 
 import logging
 import select
@@ -6,7 +6,7 @@ from typing import TextIO
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes the log to standard error, and drops the lines that would block.
+    """Writes the log to standard error. Drops lines while standard error is not writable.
 
     A terminal paused with Ctrl-S, or a full pipe, must not stop a car's controller.
     """

@@ -1,8 +1,8 @@
 """The main loop of a node, and the only place where a running node waits.
 
 One select waits for the elevator, the broadcast socket, the recorder, the supervisor, a signal and the next deadline.
-The loop then reads everything that has arrived and takes one turn. It skips the turn if no deadline is due and nothing
-is new. An unchanged panel snapshot remains the same object, so comparing identities shows whether it is new.
+The loop then reads what has arrived and takes one turn. It skips the turn if the node has no deadline due and no new
+input. An unchanged panel snapshot remains the same object, so comparing identities shows whether it is new.
 """
 
 import logging
@@ -88,7 +88,7 @@ def open_elevator(config: Config, link: Link) -> "Elevator":
 
 
 def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elevator: "Elevator", node: Node) -> None:
-    """Run *node* until a signal arrives, then stop the car and announce that it is out of service."""
+    """Run *node* until a termination signal arrives, then stop the car and broadcast that it is out of service."""
     event_log, warnings = EventLog(), RepeatedWarnings()
     wake_ms = node.now_ms
 
@@ -128,7 +128,10 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
 
 
 def leave(node: Node, network: Broadcast) -> None:
-    """Broadcast that the car is out of service, so that the peers reassign its hall calls without a timeout."""
+    """Broadcast that the car is out of service, so that the peers reassign its hall calls without a timeout.
+
+    Do so three times, because datagrams may be lost.
+    """
     node = step(node, Tick(clock_ms(), inputs=None))
     for _ in range(3):
         message = heartbeat(node)
@@ -137,7 +140,7 @@ def leave(node: Node, network: Broadcast) -> None:
 
 
 def resolve(host: str) -> str:
-    """Return the address of *host*; raise ConfigError if the lookup fails."""
+    """Return the IPv4 address of *host*; raise ConfigError if the lookup fails."""
     try:
         return socket.gethostbyname(host)
     except (OSError, UnicodeError) as error:
