@@ -1,8 +1,8 @@
-"""An attacker on the simulated network. It sends datagrams that the nodes must reject.
+"""An attacker on the simulated network. It creates datagrams that the nodes must reject.
 
-It sends random bytes, damaged or truncated copies of valid datagrams, replays, and forged heartbeats. A replay repeats
+They are random bytes, damaged or truncated copies of valid datagrams, replays, and forged heartbeats. A replay repeats
 a datagram that the receiver has accepted, recently or long ago. In a group with a key, a forged heartbeat is sealed
-with another key or not sealed. In a group without a key, it names another group or is sealed with a key.
+with another key or with NO_KEY. In a group without a key, it is sealed with a key or names another group.
 """
 
 import random
@@ -18,12 +18,12 @@ from elevator.net.wire import encode
 
 KEY, WRONG_KEY = b"the key of a simulated group ...", b"another one"
 EVERY_MS = 40
-"""The longest time between two attacks."""
+"""The longest time between two attacks on the group. Each attack sends every running node one datagram."""
 
 
 @define(eq=False)
 class Attacker:
-    """An attacker on `group`, whose nodes seal their datagrams with `key`. If `key` is NO_KEY, they do not seal."""
+    """An attacker on `group`, whose nodes seal their datagrams with `key`; NO_KEY if the group has no key."""
 
     group: str
     key: bytes

@@ -5,19 +5,23 @@
     the call (C9), or if a newer press of the same button has replaced it. A merge skips a press only for the same
     reasons. A starting node restores all calls of its record.
  3. No lamp lights without its guarantee. A node confirms a call only if a press of that call is on the node's disk and
-    on the disk of every live peer that hears the node. If the node's disk fails, one such peer must exist instead. The
-    node lights the lamps of confirmed calls only (L2, L3). On a slow panel, the lamps may light later. While a node's
-    disk works, its heartbeats contain only calls on that disk.
+    every live peer that hears the node has acknowledged the press. While the node's disk fails, the acknowledgements
+    suffice, but there must be at least one. Only the lamps of confirmed calls light (L2, L3). A slow panel may light
+    the lamp of a call that is no longer confirmed, for up to PANEL_DELAY_MAX_MS. While a node's disk works, its
+    heartbeats publish only call sets that this disk has stored.
  4. A lamp stays lit until its call is served (L4). It may go dark earlier if the node of its panel has restarted and
-    does not know the press.
- 5. At the end, the hall lamps of all panels agree (G5), every node knows the calls of all others, every confirmed call
-    was served (G1), and old incarnations are forgotten (G7). Cars with permanent faults are excluded. If a link has
-    failed permanently, the first two are not checked.
+    does not know the press. The lamp of a cab call may also go dark if a duplicate may have registered the press. A
+    node that has lost its record cannot tell its own earlier cab calls from those of a duplicate.
+ 5. AGREE_MS (world.py) after the last temporary fault, the hall lamps of all panels agree (G5). At the end, every node
+    knows the calls of all others, every confirmed call was served (G1), and each node remembers few old incarnations
+    (G7). The first two exclude cars with permanent faults, and are not checked if a link has failed permanently. The
+    cab calls of these cars need not be served.
 
 The judge excuses the loss of a press in three cases: the wiped disk of a node held the last copy within reach of that
 node; no disk had stored the press when the call was confirmed; or, at the end, all nodes that store the press have
-failed permanently. A node that has lost its record cannot tell its own earlier cab calls from those of a duplicate, so
-it may darken their lamps.
+failed permanently.
+
+Nodes whose number of floors differs from that of the group are not judged.
 """
 
 from collections import Counter
@@ -38,8 +42,8 @@ from elevator.simulation.events import (
 from elevator.simulation.observed import EMPTY, ObservedNode, ObservedTrial
 
 PANEL_DELAY_MAX_MS = 2000
-"""The longest time from an event at a panel to the node's reaction, even during faults. It allows for a stalled program
-(C10) and a silent server (C11) at the same time."""
+"""The longest time from an event at a panel to the node's reaction, or from a decision of the node to its effect at the
+panel, even during faults. It allows for a stalled program (C10) and a silent server (C11) at the same time."""
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
 OLD_INCARNATIONS_MAX = 12
@@ -141,7 +145,10 @@ class CallLedger:
         self.emit(CallPressed(node.number, call, dot))
 
     def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
-        """Check the presses that a turn has added to the node's call set or removed from it. Emit the services."""
+        """Check the presses that a turn has added to the node's call set or removed from it.
+
+        Emit a CallServed for each call that the turn has served.
+        """
         after = state.calls
         for dot in after.live.keys() - before.live.keys():
             if dot not in self.pressed_at_ms:
@@ -180,7 +187,7 @@ class CallLedger:
             if call.button is Button.CAB and hears_own_id(state):
                 dots = [dot for dot in dots if self.node_of.get(dot.author) == node.number]
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
-                self.fail(f"node {node.name} confirmed {call}, but a required disk lacks its press: {dots}")
+                self.fail(f"node {node.name} confirmed {call} without its guarantee (presses: {dots})")
             self.ever_confirmed.update(dots)
             holders = self.trial.nodes
             self.excused.update(dot for dot in dots if not any(dot in each.disk.durable.live for each in holders))
@@ -193,7 +200,7 @@ class CallLedger:
             if state.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> state.me.id & 1
         ]
         own = covers(node.disk.durable.seen, dot) or (node.stint.is_disk_failing and bool(counted_on))
-        digests = [self.published[run] for run in counted_on if run in self.published]  # It has no ghosts.
+        digests = [self.published[run] for run in counted_on if run in self.published]  # Without ghosts.
         return own and all(any(covers(self.vectors.get(digest, {}), dot) for digest in each) for each in digests)
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
@@ -215,7 +222,7 @@ class CallLedger:
         for call in sorted(new - old):
             dots, until_ms = node.confirmed.get(call, ([], -NEVER_MS))
             if self.trial.now_ms - until_ms > PANEL_DELAY_MAX_MS:
-                self.fail(f"car {node.name} lights the lamp of {call}, but its node has not confirmed the call")
+                self.fail(f"car {node.name} lights the lamp of {call}, but the call is not confirmed")
             lit[call] = dots
         for call in sorted(old - new):
             dots = lit.pop(call)
@@ -226,8 +233,8 @@ class CallLedger:
     def may_darken(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
         """Return whether *node* may darken the lamp of an unserved *call*. The lamp was lit for the presses *dots*.
 
-        A node may do so if it knows none of the presses. While a node hears from a duplicate, it may darken the lamp of
-        a cab call if the duplicate may have registered one of the presses.
+        A node may do so if it knows none of the presses. But while it hears from another incarnation with its id, it
+        may darken the lamp of a cab call only if a duplicate may have registered one of the presses.
         """
         assert node.state is not None
         if call.button is Button.CAB and hears_own_id(node.state):
@@ -274,7 +281,7 @@ class CallLedger:
             if is_gone or {dot, last} & self.excused or call.car in lost:
                 continue
             if self.served_at_ms.get(call, -1) < self.pressed_at_ms[dot]:
-                self.fail(f"{call} was confirmed but never served (press: {dot})")
+                self.fail(f"{call} was confirmed but not served afterwards (press: {dot})")
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:

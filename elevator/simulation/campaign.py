@@ -1,8 +1,4 @@
-"""Runs the simulated world with many seeds, and shrinks the plan of a seed that fails.
-
-Each seed runs in a process of its own. `shrink` leaves out passengers, faults and presses of a plan as long as the run
-still fails.
-"""
+"""Runs the simulated world with many seeds, each in a process of its own, and shrinks a plan that fails."""
 
 import argparse
 import gc
@@ -34,7 +30,7 @@ class Outcome(NamedTuple):
     violation: str
     """The broken rule or the exception; empty if the run passed."""
     crashed: bool = False
-    """True if the run ended with an exception other than Violation."""
+    """True if a node failed to start, or if the run ended with an exception other than Violation."""
 
 
 def run_plan(plan: Plan) -> tuple[Outcome, list[str]]:
@@ -57,7 +53,7 @@ def run_plan(plan: Plan) -> tuple[Outcome, list[str]]:
 
 
 def shrink(plan: Plan) -> Plan:
-    """Leave out passengers, faults and presses of *plan* as long as it still fails. Return the smaller plan.
+    """Leave out the passengers, faults and presses without which *plan* still fails. Return the smaller plan.
 
     Some of what is left may still be needless, because the search leaves out only consecutive faults or presses, and
     ends after SHRINK_RUNS runs.
@@ -90,7 +86,10 @@ def keep_only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan
 
 
 def run_seeds(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None]]:
-    """Run each seed in a child process. Yield each seed with its result, or with None if the child died without one."""
+    """Run each seed in a child process. Yield each seed with its result, or with None if the child died without one.
+
+    If the caller stops early, kill the children that are still running.
+    """
     sys.stdout.flush()
     waiting, running = iter(arguments.seeds), dict[int, tuple[int, int]]()
     try:
@@ -117,7 +116,7 @@ def run_seeds(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | No
 
 
 def start_run(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
-    """Run *seed* in a child process; return the pipe for the result and the child's process id.
+    """Start to run *seed* in a child process; return the pipe for the result and the child's process id.
 
     The caller must block SIGINT first. It stays blocked in the child, so only the parent handles Ctrl-C.
     """

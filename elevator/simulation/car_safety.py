@@ -2,11 +2,11 @@
 
 1. No motor runs with the door open. No door opens between floors or while the motor runs (D1). No motor starts from an
    end floor out of the shaft, unless the server is slow or the program is frozen. No car leaves its shaft while its
-   program and its server are unaffected by faults (C5). No server receives an invalid request.
-2. A door stays open for the dwell time after it opened (D1), after the car has served a call, after an obstruction
-   (D2), and after a reconnect or a restart (D4). It does not close while obstructed (D2). A car never serves an up call
-   and a down call within one dwell time (C2, C3), unless another car has already served one of them. These rules apply
-   only if the running incarnation knows when the door opened.
+   program and its server are unaffected by faults (C5). No server receives an invalid request or a reload request.
+2. A door stays open for the dwell time after it opened (D1), after the car was the first to serve a call, after an
+   obstruction (D2), and after a reconnect or a restart (D4). It does not close while obstructed (D2). A car never
+   serves an up call and a down call within one dwell time (C2, C3), unless another car has already served one of them.
+   These rules apply only if the running incarnation knows when the door opened.
 3. After a start or a stall, a node listens before its car moves or a lamp lights. It does not execute decisions from
    before the stall (C10).
 4. A car that must search for a floor searches downwards first, for a limited time (C4).
@@ -33,7 +33,7 @@ REACTION_MS = 50
 LISTEN_MS = 250
 """The shortest time for which a node must listen after a start or a stall: a little less than the 300 ms of C10."""
 SEARCH_MS = 6000
-"""How long a car may search downwards for a floor: 4 s, and up to PANEL_DELAY_MAX_MS until its node reacts."""
+"""How long a car may first search downwards for a floor: 4 s, plus up to PANEL_DELAY_MAX_MS for its node to react."""
 
 
 class CarSafety:
@@ -81,7 +81,7 @@ class CarSafety:
                 self.fail(f"car {node.name} searches downwards for too long")
 
     def reacts_at_once(self, node: ObservedNode) -> bool:
-        """Return whether the car reacts at once. It does not while its server is slow or its program is frozen."""
+        """Return whether the node controls its car without delay: its server is not slow and its program not frozen."""
         return not node.has(FaultKind.SLOW_SERVER, FaultKind.FREEZE)
 
     def judge_elevator(self, event: ElevatorChanged) -> None:
@@ -111,7 +111,7 @@ class CarSafety:
             self.fail(f"the door of car {node.name} closed while it was obstructed")
 
     def note_end_of_obstruction(self, node: ObservedNode) -> None:
-        """Restart the dwell time if the obstruction was long enough for the node to notice it."""
+        """Restart the dwell time if the open door was obstructed long enough for the node to notice."""
         since_ms = max(node.obstructed_at_ms, node.opened_at_ms, node.stint.started_at_ms)
         if self.trial.now_ms - since_ms > self.reaction_ms(node):
             node.stint.dwell_from_ms = self.trial.now_ms
