@@ -4,8 +4,9 @@ Rules:
 - The page shows a scene: a set of named JSON values. An update contains only the values that have changed. A visitor
   gets the next update only once the previous one has been sent. So a slow visitor skips updates and does not fill
   memory.
-- Only the page itself may open the WebSocket. Its origin must equal the requested host. To prevent DNS rebinding, that
-  host must be an IP address, this machine's name or localhost.
+- The Host header of each request must be an IP address, localhost, this machine's name or the host that the caller
+  listens on. This prevents DNS rebinding. Only the page itself may open the WebSocket: the Origin header must match the
+  Host header.
 - Messages from visitors go to the caller's *handle* function, which must validate them.
 - The number of visitors, the size of a message, and the time for a request or an update are limited.
 """
@@ -29,10 +30,11 @@ VISITORS_MAX = 64
 MESSAGE_MAX = 4096
 """Maximum length of a visitor's message in bytes."""
 QUIET_S = 1.0
-"""If nothing has changed for this long, `show` sends an empty update, because the page reconnects if none arrives for
-SILENT_MS (page.html)."""
+"""If `show` has sent no update for this long, it sends an empty one, because the page reconnects if it receives nothing
+for SILENT_MS (page.html)."""
 PATIENCE_S = 15.0
-"""Maximum time to complete a request or to receive an update. Slower visitors are disconnected."""
+"""Maximum time to complete a request, counted from the connection, or to receive an update. `show` disconnects slower
+visitors."""
 _CHUNK = 65_536
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -45,7 +47,8 @@ HEADERS = {
 }
 
 Watch = Callable[[socket.socket, int, Callable[[int], None]], None]
-"""A function that sets the callback for events on a socket: EVENT_READ, EVENT_WRITE or both; 0 removes it."""
+"""A function (socket, events, callback). From now on, the select loop calls *callback* with those of the *events* that
+occur: EVENT_READ, EVENT_WRITE or both. If *events* is 0, it stops watching the socket."""
 
 log = logging.getLogger("elevator.ui.web")
 log.addHandler(logging.NullHandler())
@@ -62,7 +65,7 @@ class _Visitor:
         """The last scene sent, with each value as JSON."""
         self.sent_at_s = time.monotonic()
         self.progress_at_s = self.sent_at_s
-        """When `show` last found that all data had been sent; initially the time of the connection."""
+        """When `show` last found the WebSocket open and all data sent; initially the time of the connection."""
         self.is_ending = False
 
 
@@ -87,13 +90,14 @@ class Web:
 
     @property
     def is_page_open(self) -> bool:
-        """True if a browser shows the page. Otherwise the caller need not compute a scene."""
+        """True if a visitor's WebSocket is open. If none is, the caller may pass an empty scene to `show`."""
         return any(visitor.protocol.state is State.OPEN for visitor in self._visitors)
 
     def show(self, scene: Mapping[str, object]) -> None:
         """Send the changed values of *scene* to each visitor whose previous update has been sent.
 
-        Disconnect a visitor that has made no progress for PATIENCE_S.
+        The page keeps values that *scene* lacks. Also disconnect visitors that are too slow (PATIENCE_S), so call this
+        regularly even if no page is open.
         """
         now_s = time.monotonic()
         texts = {name: json.dumps(value, separators=(",", ":")) for name, value in scene.items()}
@@ -138,7 +142,10 @@ class Web:
         self._watch(visitor.client, wanted, lambda mask: self._serve(visitor, mask))
 
     def _serve(self, visitor: _Visitor, mask: int) -> None:
-        """If *mask* has EVENT_READ, read and handle messages. Then send pending data. Drop a visitor who is gone."""
+        """If *mask* has EVENT_READ, read and handle requests and messages. Then send pending data.
+
+        Drop a visitor who has disconnected or sends a second HTTP request.
+        """
         protocol = visitor.protocol
         try:
             if mask & EVENT_READ:
@@ -181,7 +188,10 @@ class Web:
         return Response(200, "OK", headers, self._page)
 
     def _handle_frame(self, visitor: _Visitor, frame: Frame) -> None:
-        """Handle a message and queue the reply. The message must be a single text frame; the page sends no others."""
+        """Handle a message and queue the reply.
+
+        The page sends each message as a single text frame. Fail the connection after any other data frame.
+        """
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return  # A control frame, which the protocol object has answered.
         if frame.opcode is not Opcode.TEXT or not frame.fin:
@@ -192,7 +202,7 @@ class Web:
             visitor.protocol.send_text(reply)
 
     def _flush(self, visitor: _Visitor) -> None:
-        """Send pending data. If the protocol object returns an empty piece, end the connection after it."""
+        """Send pending data. An empty piece from the protocol object means: half-close once all data is sent."""
         for piece in visitor.protocol.data_to_send():
             visitor.unsent += piece
             visitor.is_ending = visitor.is_ending or not piece
