@@ -1,6 +1,6 @@
 """Benchmark of the assigners in C, of parking, and of `elevator assign`.
 
-    just bench assign [PROGRAM]
+    just bench assign [PROGRAM...]
 
 It prints three tables:
 
@@ -8,12 +8,13 @@ It prints three tables:
    hall_request_assigner. The times of that program exclude its start, and were measured on another machine with other
    inputs. So the ratios show only orders of magnitude.
 2. The time of one call of the plan assigner, and of parking.
-3. The time of one run of `elevator assign`, and of one request to its socket: for this checkout, and for the binary
-   PROGRAM if it is given.
+3. The time of one run of `elevator assign`, and of one request to its socket: for this checkout, and for each binary
+   PROGRAM. The first row is the time of a run of Python that does nothing.
 
 In the first two tables, each input is measured RUNS times, and the fastest run counts. A figure is the median over
-random inputs from a fixed seed, or the maximum over them if the heading says "slowest". The row "all lit" is the
-maximum over the states of the cars.
+random inputs from a fixed seed, or the maximum over them if the heading says "slowest". The row "64 x 64, all lit" is
+the maximum over five inputs; in each, all cars are in the same state. The third table shows medians, and the 99th
+percentile of a request.
 """
 
 import json
@@ -48,7 +49,10 @@ Arguments = tuple[int, int, int, list[tuple[int, int, int, int]]]
 
 
 def busy(rng: random.Random, cars: int, floors: int) -> Arguments:
-    """Draw a random building. About 33 % of the hall calls and 20 % of the cab calls are lit; half of the cars move."""
+    """Draw a random state of a group.
+
+    On average, 33 % of the hall calls and 20 % of the cab calls are lit, and half of the cars move.
+    """
 
     def mask(share: float) -> int:
         return sum(1 << floor for floor in range(floors) if rng.random() < share)
@@ -63,7 +67,7 @@ def busy(rng: random.Random, cars: int, floors: int) -> Arguments:
 
 
 def full(behaviour: int, floor: int, direction: int) -> Arguments:
-    """Return the largest input: 64 cars in the same state, with every call lit."""
+    """Return the largest input: 64 floors, and 64 cars in the same state, with every call lit."""
     everything = 2**64 - 1
     return 64, everything, everything, [(behaviour, floor, direction, everything)] * 64
 
@@ -100,7 +104,7 @@ def park_us(arguments: Arguments, busy: int) -> float:
 
 
 def everything(rng: random.Random, cars: int, floors: int) -> Arguments:
-    """Draw a random building with every call lit."""
+    """Draw a random state of a group with every call lit."""
     _, _, _, fleet = busy(rng, cars, floors)
     every = (1 << floors) - 1
     rows = [(behaviour, floor, direction, every) for behaviour, floor, direction, _ in fleet]

@@ -2,11 +2,12 @@
 
 It measures:
 
-1. The time from a press to its lamp. The simulated cards are as slow as a real line: a byte takes 87 us, a sweep
-   0.35 ms, a lamp command 0.09 ms. The rest is the wait for the next sweep, two disk writes and the network.
+1. The time from a press of a hall button to its lamp. The simulated cards are as slow as a real line: a byte takes
+   87 us, so a sweep takes 0.8 ms and a lamp command 0.17 ms. The rest is the wait for the next sweep, two disk writes
+   and the network.
 2. The time from the kill of a worker until the motor stops. On a card, the supervisor stops the motor. An elevator
    server stops the motor when the connection ends.
-3. The CPU time of an idle node.
+3. The CPU time of an idle node, with its supervisor and recorder.
 
 Times depend on the machine, so compare only figures of one run. The benchmark measures the two groups alternately,
 each twice.
@@ -33,7 +34,9 @@ IDLE_S = 10
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare nodes on I/O cards with nodes on elevator servers.")
-    parser.add_argument("--rounds", type=int, default=30, help="number of measurements of each kind; default: 30")
+    parser.add_argument(
+        "--rounds", type=int, default=30, help="even number of presses, and of kills, for each group; default: 30"
+    )
     rounds = parser.parse_args().rounds
     rng = random.Random(1)
     lamps: dict[str, list[float]] = {"card": [], "server": []}
@@ -50,7 +53,7 @@ def main() -> int:
         for where in took_ms:
             report(f"{what}, {where}", took_ms[where], "ms")
         ratio = statistics.median(took_ms["card"]) / statistics.median(took_ms["server"])
-        print(f"{what}: card to server {ratio:.2f}")
+        print(f"{what}: median on a card / on a server: {ratio:.2f}")
     return 0
 
 
@@ -71,7 +74,7 @@ def press(group: Lab, rng: random.Random) -> float:
 
 
 def kill_on_the_way(group: Lab) -> float:
-    """Kill the worker of a moving car. Return the milliseconds until its motor gets a stop command."""
+    """Kill the worker of a moving car. Return the milliseconds until its motor is stopped."""
     settle(group)
     (worker,) = group.processes(0, "worker")  # Search before the press, because the search delays the cards.
     group.press(0, Button.CAB, 0 if group.elevator(0).sensed else 3)
@@ -93,7 +96,7 @@ def measure_idle(where: str, group: Lab) -> None:
     before, start = group.cpu_s(0), time.monotonic()
     group.run(IDLE_S)
     share = (group.cpu_s(0) - before) / (time.monotonic() - start)
-    print(f"idle: a node takes {share:.2%} of a core, {where}", flush=True)
+    print(f"idle, {where}: node 0 takes {share:.2%} of a core", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 Two nodes run first without a flood, then with one. The benchmark prints:
 
 - for node 0, the longest time between two sweeps of its panel, its rate of heartbeats, and its CPU time;
-- the time from a press on node 1's panel to the lamp there. The lamp waits for an acknowledgement from node 0.
+- the time from a press on node 1's panel to the lamp there. The lamp waits for an acknowledgement from node 0;
+- the rate that the flood has reached, and node 0's last log lines about dropped datagrams, timeouts and its worker.
 
 The flood consists of four kinds of invalid datagrams: random bytes, wrong seals, malformed heartbeats with a valid
-seal, and heartbeats of another group. With --large, every datagram has a valid seal and takes as long as possible to
-parse. With --keyed, the group has a key that the sender of the flood does not know, so no seal is valid.
+seal, and heartbeats of another group. With --large, it consists instead of datagrams with a valid seal that take as
+long as possible to parse. With --keyed, the group has a key that the sender of the flood does not know, so no seal is
+valid.
 
 Times depend on the machine, so compare only figures of one run.
 """
@@ -49,11 +51,16 @@ LARGE = encode(Heartbeat(AUTHOR, 1, MAX_FLOORS, Car(), Buttons(), 0, CALLS), GRO
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the effect of a flood of datagrams on a node.")
-    parser.add_argument("--per-second", type=int, default=20_000, help="datagrams per second; default: 20000")
-    parser.add_argument("--seconds", type=float, default=20, help="seconds for each measurement; default: 20")
+    parser.add_argument("--per-second", type=int, default=20_000, help="datagrams per second to send; default: 20000")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=20,
+        help="seconds for each measurement, without and with the flood; default: 20",
+    )
     parser.add_argument("--addresses", type=int, default=1, help="number of sending addresses; default: 1")
-    parser.add_argument("--large", action="store_true", help="send the datagrams that take longest to parse")
-    parser.add_argument("--keyed", action="store_true", help="give the group a key")
+    parser.add_argument("--large", action="store_true", help="send only datagrams that take long to parse")
+    parser.add_argument("--keyed", action="store_true", help="give the group a key that the flood lacks")
     parser.add_argument("--flood", type=int, metavar="PORT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.flood is not None:
@@ -93,7 +100,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
 
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
-    """Press buttons one by one for at least *seconds*. Print the measurements with the title *what*."""
+    """Press buttons in car 1 one by one for at least *seconds*. Print the measurements with the title *what*."""
     first, began_s, used_s = group.heartbeat(0).sequence, time.monotonic(), group.cpu_s(0)
     lamps_ms: list[float] = []
     worst_ms = 0.0
@@ -110,16 +117,18 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
     share = (group.cpu_s(0) - used_s) / took_s
     beats = (group.heartbeat(0).sequence - first) / took_s
     print(
-        f"{what}, {took_s:.0f} s: worst gap between sweeps {worst_ms:.1f} ms, {beats:.1f} heartbeats per second", end=""
+        f"{what}, {took_s:.0f} s: node 0: longest time between two sweeps {worst_ms:.1f} ms,"
+        f" {beats:.1f} heartbeats per second",
+        end="",
     )
-    print(f", {share:.1%} of a core; press to lamp {statistics.median(lamps_ms):.1f} ms median", end="")
+    print(f", {share:.1%} of a core; node 1: press to lamp {statistics.median(lamps_ms):.1f} ms median", end="")
     print(f", {max(lamps_ms):.1f} worst of {n}", flush=True)
 
 
 def press(group: Lab, floor: int) -> float:
-    """Press the cab button for *floor* in car 1. Return the milliseconds until its lamp lights.
+    """Press the cab button for *floor* in car 1. Return the milliseconds until the button's lamp lights.
 
-    The car must be at another floor.
+    The car must be at another floor, and its lamps must be dark.
     """
     pressed_ms = now_ms()
     group.press(1, Button.CAB, floor)
@@ -127,7 +136,7 @@ def press(group: Lab, floor: int) -> float:
 
 
 def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:
-    """Broadcast the datagrams that *kind* makes until standard input ends. Then print their rate."""
+    """Until standard input ends, broadcast the datagrams that *kind* makes. Then print the rate reached."""
     ended = threading.Event()
 
     def wait() -> None:
@@ -157,7 +166,7 @@ def open_sender(number: int) -> socket.socket:
 
 
 def large(number: int) -> list[bytes]:
-    """Make 64 datagrams with a valid seal. Each contains every call of one author and ends with an invalid byte."""
+    """Make 64 datagrams with a valid seal. Each contains every call that one author can make, then an invalid byte."""
     head, _, rest = LARGE.partition(NEWEST.to_bytes(8, "big"))
     return [seal(head + (NEWEST + number + each).to_bytes(8, "big") + rest, NO_KEY) for each in range(64)]
 

@@ -1,8 +1,8 @@
 """Benchmark: reaction times of a group, and of the simulated elevator. Run it with `just bench group`.
 
-It runs tests of the exam on this program, in several rounds with different seeds, and prints their figures: the times
-from press to lamp and until another car takes over, the idle load, and others. It also measures how soon the elevator
-server of `elevator sim` answers. Times depend on the machine, so compare only figures of one run.
+It runs tests of the exam on this program, each with several seeds, and prints their figures: the times from press to
+lamp and until another car takes over, the idle load, and others. It also measures how soon the elevator server of
+`elevator sim` answers. Times depend on the machine, so compare only figures of one run.
 """
 
 import argparse
@@ -28,7 +28,7 @@ NAMES = ("lamps", "kill", "motor", "freeze", "rest", "loss30", "loss50", "loss70
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure how fast a group of three nodes and the simulator react.")
-    parser.add_argument("--rounds", type=int, default=3, help="number of runs of each test; default: 3")
+    parser.add_argument("--rounds", type=int, default=3, help="number of runs of each exam test; default: 3")
     rounds = parser.parse_args().rounds
     port = free_port(socket.SOCK_STREAM, 3)
     sim = [*PROGRAM, "sim", "--headless", "--port", str(port), "--floors", str(FLOORS)]
@@ -58,7 +58,7 @@ def report(what: str, values: list[float], unit: str) -> None:
 
 
 def print_figures(name: str, subject: Subject, rounds: int, has_network: bool) -> None:
-    """Run the test *name* of the exam with *rounds* seeds, and print its figures."""
+    """Run the test *name* of the exam with *rounds* seeds. Print its figures, even of runs that failed."""
     found: dict[tuple[str, str], list[float]] = {}
     for seed in range(rounds):
         result = examine(TESTS[name], subject, ExamSetting(3, FLOORS, seed, has_network), lambda: None)
@@ -73,7 +73,7 @@ def now_ms() -> float:
 
 
 def measure_sweeps(port: int, rounds: int) -> None:
-    """Measure how long a sweep of 4 floors takes with ElevatorServer, the client that nodes use."""
+    """Measure how long a sweep of a panel with 4 floors takes with ElevatorServer, the client in the nodes."""
     server = ElevatorServer("127.0.0.1", port, FLOORS)
     took: list[float] = []
     asked = 0.0
@@ -87,11 +87,11 @@ def measure_sweeps(port: int, rounds: int) -> None:
         reading, writing = server.sockets()
         select.select(reading, writing, [], max(0.0, server.wake_at_ms() - now_ms()) / 1000)
     server.stop()
-    report("sweep of 4 floors answered", took, "ms")
+    report("request to reply of a sweep, 4 floors", took, "ms")
 
 
 def measure_replies(port: int, rounds: int) -> None:
-    """Send a write and then a read. Measure the time to the reply, with and without TCP_NODELAY."""
+    """Measure the time from a write, sent just before a read, to the reply: with and without TCP_NODELAY."""
     for how, no_delay in (("with TCP_NODELAY", 1), ("without TCP_NODELAY", 0)):
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, no_delay)
@@ -103,7 +103,7 @@ def measure_replies(port: int, rounds: int) -> None:
                 client.recv(4)
                 took.append(now_ms() - asked)
                 time.sleep(0.02)
-        report(f"write and read of a client {how}", took, "ms")
+        report(f"write and read until the reply, client {how}", took, "ms")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""Benchmark: checks whether the memory of a node grows. Run it with `just bench memory MINUTES`.
+"""Benchmark: checks whether the memory of a node grows. Run it with `just bench memory [MINUTES]`.
 
-Three nodes serve calls, and an outsider sends invalid datagrams from random addresses. In each round the benchmark
-restarts the third node, which thereby becomes a new author of calls. In every second round it also deletes that node's
-record. After each round the benchmark prints figures of the first node: the resident memory of its processes, the
-authors and live presses that it knows, and the size of its record.
+Three nodes serve calls, and an outsider sends invalid datagrams from random addresses. At the start of each round, the
+benchmark kills and restarts the third node, which thereby becomes a new author of calls. In every second round it also
+deletes that node's record. After each round the benchmark prints figures of the first node: the resident memory of its
+processes, the authors and live presses in its next heartbeat (often only a part of its call set), and the size of its
+record.
 
-The exit status is 1 if the worker's memory grows by more than 5 % from the second to the last quarter.
+The exit status is 1 if the median of the worker's memory grows by more than 5 % from the second to the last quarter.
 
-With --world HOURS the benchmark runs a simulated world instead, with about one fault every two minutes. After each
-quarter of the time, it prints the size of each collection that can grow, in the node where it is largest.
+With --world HOURS the benchmark instead simulates a group for HOURS of virtual time, with about one fault every two
+minutes. After each quarter of the time, it prints the memory of this process, and the size of each collection that can
+grow, in the node where it is largest.
 """
 
 import argparse
@@ -41,9 +43,11 @@ GROWTH_MAX = 1.05
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure whether the memory of a node grows.")
-    parser.add_argument("minutes", type=float, nargs="?", default=60, help="duration in minutes; default: 60")
-    parser.add_argument("--round", type=float, default=60, help="seconds for each round; default: 60")
-    parser.add_argument("--world", type=int, metavar="HOURS", help="run a simulated world for HOURS instead")
+    parser.add_argument(
+        "minutes", type=float, nargs="?", default=60, help="duration in minutes, but at least four rounds; default: 60"
+    )
+    parser.add_argument("--round", type=float, default=60, help="length of a round in seconds; default: 60")
+    parser.add_argument("--world", type=int, metavar="HOURS", help="simulate HOURS of virtual time instead")
     arguments = parser.parse_args()
     if arguments.world:
         simulate(arguments.world)
@@ -59,11 +63,12 @@ def main() -> int:
             calls = group.heartbeat(0).calls
             size = sum(each.stat().st_size for each in (group.directory / "state-0").iterdir())
             kept = ", ".join(f"{name} {resident:,} kB" for name, resident in kb.items())
-            known = f"{len(calls.seen)} authors, {len(calls.live)} live presses; record {size:,} bytes"
-            print(f"{number * arguments.round / 60:g} min: {kept}; {known}", flush=True)
+            sent = f"heartbeat with {len(calls.seen)} authors, {len(calls.live)} live presses"
+            print(f"{number * arguments.round / 60:g} min: {kept}; {sent}; record {size:,} bytes", flush=True)
     quarter = rounds // 4
     before, after = (statistics.median(each) for each in (worker_kb[quarter : 2 * quarter], worker_kb[-quarter:]))
-    print(f"worker: median {before:,.0f} kB in the second quarter, {after:,.0f} kB in the last ({after / before:.3f})")
+    print(f"worker of node 0: median {before:,.0f} kB in the second quarter, {after:,.0f} kB in the last", end="")
+    print(f" (ratio {after / before:.3f})")
     return int(after > before * GROWTH_MAX)
 
 
@@ -84,11 +89,14 @@ def simulate(hours: int) -> None:
             for what, n in sizes(node).items():
                 most[what] = max(most.get(what, 0), n)
         resident = resident_kb(os.getpid())
-        print(f"{hours * quarter / 4:g} h: {resident:,} kB for the whole world; {most}", flush=True)
+        print(f"{hours * quarter / 4:g} h: {resident:,} kB for this process; maximum of any node: {most}", flush=True)
 
 
 def sizes(node: SimulatedNode) -> dict[str, int]:
-    """Return the sizes, by name, of the node's record and of each collection in *node* that can grow."""
+    """Return the sizes, by name, of the node's record and of each collection in *node* that can grow.
+
+    While the node is not running, only its record and its remembered authors count.
+    """
     found = {"remembered authors": len(node.admission._newest), "record bytes": len(node.disk.text or "")}
     state = node.state
     if state is None:
@@ -130,7 +138,7 @@ def load(group: Lab, seconds: float, rng: random.Random) -> None:
 
 
 def memory_kb(group: Lab, id: int) -> dict[str, int]:
-    """Return the resident memory of each process of node *id*, by name."""
+    """Return the resident memory of each process of node *id*, by the name of the process."""
     pids = sorted(group.controllers.pids(id))
     return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in pids}
 

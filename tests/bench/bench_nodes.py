@@ -2,9 +2,10 @@
 
 For a group of 3 and one of 16 nodes, all on this machine, it prints:
 
-- the processor time of a node's processes, as a mean over the nodes, and its ratio to the group of 3;
+- the processor time of a worker and of a whole node, as means over the nodes, and their ratios to the group of 3;
 - the longest time between two sweeps of node 0's panel, measured by a relay in front of its elevator server;
-- how often the nodes logged that they dropped datagrams, or that a peer timed out, although all peers are alive.
+- how often the nodes logged that they dropped datagrams, or that a peer timed out, although all peers are alive;
+- how many passengers were served, including those of the warm-up.
 
 Times depend on the machine, so compare only figures of one run. The simulated elevators need processor time too.
 """
@@ -31,26 +32,31 @@ from elevator.hardware.server_side import MESSAGE_BYTES
 SIZES = {3: 4, 16: 32}
 """The number of floors for each number of cars."""
 PER_MINUTE = 4
-"""The arrival rate of passengers for a group of one car. It grows in proportion to the number of cars."""
+"""The arrival rate: passengers per minute for each car of the group."""
 WARM_UP_S = 5.0
 
 
 class Figures(NamedTuple):
     worker: float
-    """Processor time of a worker, as a fraction of a core."""
+    """Mean processor time of a worker, as a fraction of a core."""
     node: float
-    """Processor time of all processes of a node, as a fraction of a core."""
+    """Mean processor time of all processes of a node, as a fraction of a core."""
     gap_ms: float
+    """The longest time between two sweeps of node 0's panel."""
     dropped: int
+    """The log lines about dropped datagrams. One line may report several."""
     timed_out: int
     served: int
+    """The passengers served since the start of the warm-up."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description="Measure the processor time and the response of real nodes with simulated passengers."
     )
-    parser.add_argument("--seconds", type=float, default=20, help="seconds to measure each group; default: 20")
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="seconds to measure each group, after a warm-up; default: 20"
+    )
     seconds = parser.parse_args().seconds
     first: Figures | None = None
     for cars, floors in SIZES.items():
@@ -61,7 +67,7 @@ def main() -> int:
             f" (ratio {found.worker / first.worker:.2f}), a whole node {found.node:.1%}"
             f" (ratio {found.node / first.node:.2f}); longest time between two sweeps {found.gap_ms:.0f} ms;"
             f" {found.dropped} log lines about dropped datagrams, {found.timed_out} about peers that timed out;"
-            f" {found.served} passengers served",
+            f" {found.served} passengers served, including the warm-up",
             flush=True,
         )
     return 0
@@ -112,10 +118,10 @@ def cpu_s(group: Lab, name: str | None = None) -> float:
 
 @contextmanager
 def relay(server_port: int) -> Iterator[tuple[int, socket.socket]]:
-    """Relay one connection to *server_port* in a process of its own, so that this process does not delay it.
+    """Relay one connection to *server_port* in a process of its own, so that this process does not delay the relay.
 
-    Yield the port to connect to, and a socket. To begin a measurement, send "reset" to the socket. In reply to
-    "report", the relay sends the longest time between two sweeps since the last message, in ms.
+    Yield the port to connect to, and a socket for requests. "reset" begins a measurement. In reply to "report", the
+    relay sends the longest time between two sweeps since the previous request, in ms, and begins another measurement.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, socket.create_server(("127.0.0.1", 0)) as listener:

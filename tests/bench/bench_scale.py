@@ -3,20 +3,21 @@
 For each size of the group it prints one column:
 
 1. *Datagrams.* Their sizes and rates in an idle group, and the size of a heartbeat with a press. These figures are
-   exact.
+   computed, not measured.
 2. *One heartbeat.* The time from a received datagram to the end of the turn that reads it. The assignment has a row of
    its own, because a node in a large group computes it at most every 100 ms.
-3. *A press in the simulated world.* The virtual time until the lamp is lit, and the heartbeats per node during this
-   time. A cell is empty if its run takes longer than WORLD_S.
+3. *A cab press in the simulated world,* without packet loss and with LOSS percent. The virtual time until the lamp is
+   lit, and the heartbeats per node during this time. A cell is empty if its run takes longer than WORLD_S.
 4. *A real node.* Node 0 runs with its supervisor, its recorder and a simulated elevator. The fleet
-   (tests/tools/fleet.py) plays all other nodes. Under load, the cars move, and each second ten buttons are pressed and
-   ten calls are served.
+   (tests/tools/fleet.py) plays all other nodes. Under load, the fleet's cars move, and each second about ten buttons
+   are pressed and about ten calls are served.
 
 Every hall button but "up" at floor 0 is lit, and each car has up to eight cab calls, with these exceptions:
 
-- In the simulated world, nothing is lit before the press.
-- The car of the real node has no cab calls. The benchmark presses only dark hall buttons on its panel. A lamp there
-  waits until the fleet has acknowledged the press, after 2 to 8 ms that stand for disk writes.
+- In the simulated world, all lamps are dark at first. Later, cab lamps of earlier presses may be lit.
+- The car of the real node has no cab calls. Under load, some hall buttons are dark (`fleet.reserved`), and only the
+  benchmark presses these, on the panel of the real node. A lamp there waits until the fleet has acknowledged the press,
+  after 2 to 8 ms that stand for disk writes.
 
 Times depend on the machine and its load, so compare only figures of one run. A late fleet means that the processors
 were too busy. A real group would have sent its datagrams more evenly.
@@ -87,7 +88,8 @@ LOSS = 30
 """The packet loss in the second run of the simulated world, in percent."""
 PRESS_EVERY_MS = 250
 LAMP_S = 2.0
-"""How long to wait for a lamp. If the lamp is still dark then, the car has probably served the call at once."""
+"""How long to wait for a lamp. If it is still dark then, the car has probably served the call at once, and the press
+does not count."""
 SETTLE_S = 2.0
 BINARY = Path(__file__).parents[2] / "dist" / "elevator"
 UP = Button.UP
@@ -141,7 +143,7 @@ def main() -> int:
         default=10,
         help="seconds for each measurement of the real node, idle and under load; default: 10",
     )
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="plot processor time and bytes to FILE")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="also write a plot to FILE, as SVG")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
@@ -251,7 +253,10 @@ class Reader:
     sequence: int = 1
 
     def seal_next(self, author: Author, **changes: Any) -> bytes:
-        """Return the next datagram of *author*: an idle heartbeat without entries, but with the fields in *changes*."""
+        """Return the next datagram of *author*: an idle heartbeat with the fields in *changes*.
+
+        It contains entries and rates only if *changes* does.
+        """
         self.sequence += 1
         idle = message(author, self.cars, self.floors, self.node.calls)
         return datagram(evolve(idle, **{"sequence": self.sequence, "calls": Calls(), "rates": None, **changes}))
@@ -343,7 +348,11 @@ def world_figures(cars: int, floors: int, loss: int) -> Figures:
 
 
 def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[int]]:
-    """Press cab buttons one by one. Return, for each press, how many heartbeats and ms pass until its lamp is lit."""
+    """Press cab buttons one by one. Return two lists, with one figure for each press.
+
+    The figures are the number of heartbeats that all nodes send until the lamp is lit, and the ms until then. Raise
+    TooSlow if the run takes longer than WORLD_S.
+    """
     deadline_s = time.monotonic() + WORLD_S
     at = tuple(float(id % floors) for id in range(cars))
     world = World(Plan(0, cars, floors, 2000, NEVER_MS, (), (), at=at, policy=Policy(park=Park.NONE)))
@@ -425,7 +434,7 @@ class FleetProcess:
 
 @contextmanager
 def running(cars: int, floors: int) -> Iterator[tuple[Lab, FleetProcess]]:
-    """Run node 0, its elevator and the fleet. Yield the lab and the fleet when all nodes have the same call set."""
+    """Run node 0, its elevator and the fleet. Yield the lab and the fleet once all nodes have the same call set."""
     with tempfile.TemporaryDirectory() as directory, lab.lab(Path(directory), 1, floors, start=False) as group:
         others = FleetProcess(cars, floors, group.net_port)
         try:
@@ -488,9 +497,10 @@ def percent(before: Used, after: Used) -> dict[str, float]:
 
 
 def press_repeatedly(group: Lab, others: FleetProcess, floors: int, seconds: float) -> list[float]:
-    """Press a dark button on node 0's panel about every PRESS_EVERY_MS. Return the ms until each lamp that lit.
+    """Press dark hall buttons on node 0's panel one by one. Return the ms until the lamp, for each lamp that lit.
 
-    The intervals vary by up to HEARTBEAT_MS, so that presses come at all phases of the heartbeats.
+    The presses are PRESS_EVERY_MS plus up to HEARTBEAT_MS apart, so that they come at all phases of the heartbeats. If
+    a lamp takes longer, the next press waits.
     """
     rng, lamps_ms = random.Random(1), list[float]()
     begin_s = time.monotonic()
@@ -508,7 +518,7 @@ def press_repeatedly(group: Lab, others: FleetProcess, floors: int, seconds: flo
 
 
 def press(group: Lab, button: Button, floor: int) -> float | None:
-    """Press a hall button; return the ms until its lamp is lit, or None if it is still dark after LAMP_S."""
+    """Press a hall button on node 0's panel. Return the ms until its lamp lights; None if it does not within LAMP_S."""
     call = group.press(0, button, floor, ms=200)  # The fleet may serve the call before a longer press ends.
     end_s = time.monotonic() + LAMP_S
     while time.monotonic() < end_s:
@@ -534,7 +544,7 @@ def dropped(group: Lab) -> int:
 # The plot
 
 PANEL_W, PANEL_H, LEFT, TOP, GAP = 380, 260, 70, 70, 110
-"""The size of a diagram, the margins of the picture, and the gap between two diagrams, in pixels."""
+"""The size of a diagram, the left and the top margin of the picture, and the gap between diagrams, in pixels."""
 COLOURS = ("#0b6fa4", "#c2410c", "#4d7c0f")
 STYLE = 'font-family="sans-serif" font-size="13" fill="#222"'
 MIDDLE = 'text-anchor="middle"'
@@ -581,7 +591,10 @@ def plot(table: Mapping[int, Figures]) -> str:
 
 
 def diagram(left: float, title: str, unit: str, lines: Mapping[str, str], table: Mapping[int, Figures]) -> list[str]:
-    """Draw one diagram: axes with units, a curve for each of *lines*, and a legend."""
+    """Return the SVG elements of one diagram: axes, a curve for each of *lines*, and a legend.
+
+    *lines* maps each label to the name of a figure in *table*.
+    """
     cells = {label: [(cars, table[cars][name]) for cars in sorted(table)] for label, name in lines.items()}
     points = {label: [(cars, y) for cars, y in each if y is not None] for label, each in cells.items()}
     step = tick_step(max(y for each in points.values() for _, y in each))
