@@ -5,12 +5,12 @@
 - The calls of the group are counters that only grow (class Calls). Merging takes the larger counter. So lost, repeated,
   late and replayed datagrams do no harm, and the parts of a split group merge without losing a call.
 - A node writes its calls to the disk before it sends or shows them.
-- A lamp lights once all live peers have acknowledged the call. Then the call is on all their disks.
-- The car with the lowest cost claims a hall call. It keeps its claim until it serves the call, goes out of service or
-  dies, or until a car with a lower id claims the call too.
+- A lamp lights once all live peers, if there are any, have acknowledged the call. Then the call is on all their disks.
+- The car with the lowest cost claims a hall call. It keeps its claim until the call is served, until the car goes out
+  of service or its node dies, or until a car with a lower id claims the call too.
 
-To test the exam, the option --broken adds a mistake. Each mistake is a condition on `broken`, in the place where a
-programmer would make it. variants.py lists them all.
+To test the exam, the option --broken adds a mistake. Most mistakes are conditions on `broken`, in the place where a
+programmer would make them. variants.py lists them all.
 """
 
 import argparse
@@ -27,16 +27,17 @@ from typing import NamedTuple
 UP, DOWN, CAB = 0, 1, 2
 CYCLE_S = 0.02
 TIMEOUT_S = 0.7
-"""A peer is dead if no heartbeat arrives for this long. Even at 70 % packet loss, some of 35 heartbeats arrive."""
+"""A peer is dead if no heartbeat arrives for this long. At 70 % packet loss, some of 35 heartbeats practically always
+arrive."""
 LISTEN_S = 0.5
-"""After its start, a node listens for this long before it acts. So it learns the calls of its peers."""
+"""For this long after its start, a node sets no outputs, so that it first learns the calls of its peers."""
 STALE_S = 0.5
 """A snapshot of the panel is out of date if it took longer than this. A node that has not run `drive` for longer has
 just started or connected, or was frozen."""
 SLOT_BYTES = 8192
 DOOR_S = 3.0
 BLOCKED_S = 3.5
-"""A door is blocked if it is still open this long after the last service."""
+"""A door is blocked if it is still open this long after `served_at`."""
 MOTOR_S = 2.5
 """A running motor has failed if the floor sensor does not change for this long: floors are only 2 s apart."""
 DOOR_MISTAKES_S = {"hasty-door": 1.0, "slow-door": 8.0}
@@ -45,7 +46,7 @@ LATE_MISTAKES: dict[str, tuple[tuple[int], int, float]] = {
     "opens-in-motion": ((1,), 0, 0.2),
     "starts-with-open-door": ((4,), 0, 0.5),
 }
-"""Outputs that change too late: the key, the new value, and the delay in seconds."""
+"""Outputs that some variants change too late: the key in Outputs, the new value, and the delay in seconds."""
 
 
 class Call(NamedTuple):
@@ -71,8 +72,9 @@ def unseal(data: bytes) -> bytes | None:
 class Calls:
     """The calls of the whole group: a counter for each node, button and floor. An odd counter is a call to be served.
 
-    A press makes the counter of the node with the pressed panel odd. The node that serves the call makes it even. So
-    each odd number stands for one press, and the larger of two counters is always the newer one.
+    A press makes the counter of the node with the pressed panel odd, unless the call is already to be served. The node
+    that serves the call makes it even. So each odd number stands for one press, and the larger of two counters is
+    always the newer one.
     """
 
     def __init__(self, id: int, cars: int, floors: int) -> None:
@@ -116,7 +118,7 @@ class Heartbeat:
     boot: int
     """A number that grows with each start of the node."""
     number: int
-    """A number that grows with each heartbeat."""
+    """A number that grows with each heartbeat. It begins again when the node starts."""
     floor: int
     direction: int
     in_service: bool
@@ -144,7 +146,10 @@ def encode(heartbeat: Heartbeat) -> bytes:
 
 
 def decode(body: bytes, calls: Calls) -> Heartbeat:
-    """Decode the result of `encode`. Raise ValueError if *body* is malformed or from a different building."""
+    """Decode the result of `encode`. The claims are not checked.
+
+    Raise ValueError if *body* is too short, or if it does not fit the building of *calls*.
+    """
     expected = len(calls.counters)
     size = HEAD.size + 4 * expected
     if len(body) < size:
@@ -168,7 +173,7 @@ class Inputs(NamedTuple):
 
 
 Outputs = dict[tuple[int, ...], int]
-"""The value of each output. Its key is the first bytes of the message that sets it."""
+"""The value of each output. The key is the beginning of the message that sets the output; the value follows it."""
 
 
 class Panel:
@@ -182,7 +187,10 @@ class Panel:
         self.sweep = b"".join(map(bytes, reads))
 
     def read(self) -> Inputs | None:
-        """Return all inputs; None if there is no server, or if its reply is late. If necessary, connect first."""
+        """Return all inputs; None if there is no server, or if the reply is late. If necessary, connect first.
+
+        If the server sends nothing for 0.1 s, disconnect. If the reply takes longer than STALE_S in all, ignore it.
+        """
         began = time.monotonic()
         try:
             if self.server is None:
@@ -235,15 +243,16 @@ class Car:
 
     is_connected: bool = False
     floor: int | None = None
-    """The last floor reached."""
+    """The last floor reached; None if the car has reached none since the node started."""
     sensor: int | None = None
-    """The floor in the last snapshot; None between floors."""
+    """The floor in the last snapshot that `drive` used; None between floors."""
     driven_at: float = 0.0
     """When `drive` last ran."""
     direction: int = -1
     is_moving: bool = False
     moved_at: float = 0.0
-    """The later of two times: when the floor sensor last changed, and when the motor was last off."""
+    """The latest of three times: when the floor sensor last changed, when the motor was last off, and when the node
+    last connected or was resumed."""
     motor_failed: bool = False
     is_stopped: bool = False
     """True while the stop button is down."""
@@ -254,7 +263,7 @@ class Car:
     """The latest of three times: when the door opened, when a call was last served at this stop, and when the node last
     connected or was resumed."""
     is_announced: bool = False
-    """True if the car has served a hall call at this stop. Then it keeps its direction until the dwell time is over."""
+    """True from the service of a hall call until the dwell time is over. Meanwhile the car keeps its direction."""
     pressed: set[Call] = field(default_factory=set)
     """The buttons that were down in the last snapshot."""
     claims: set[Call] = field(default_factory=set)
@@ -270,7 +279,7 @@ class Mistakes:
     readings: list[int | None] = field(default_factory=list)
     """All readings of the floor sensor."""
     punctual_at: float = 0.0
-    """The last time at which the late output (LATE_MISTAKES) was not yet due to change."""
+    """When the late output (LATE_MISTAKES) was last meant to have another value than the late one."""
     sent: list[int] = field(default_factory=list)
     """The node's counters at the last broadcast, even if the heartbeat contained zeros instead."""
     commands: list[Call] = field(default_factory=list)
@@ -403,7 +412,8 @@ class Node:
 
         With "adopts-when-alone", a node without live peers copies the calls of the first peer that it hears. With
         "two-leaders", a node copies the calls of a new leader. After that, it merges only the leader's calls, and the
-        leader merges all calls. The calls of a node that has just returned are not merged for 0.3 s, unless it leads.
+        leader merges all calls. The calls of a node that was not alive before are not merged for 0.3 s, unless that
+        node is the leader of "two-leaders".
         """
         live = [peer.id for peer in self.live_peers(now)]
         if heartbeat.id not in live:
@@ -457,7 +467,10 @@ class Node:
         return is_ready and not (is_blocked or car.motor_failed or car.is_stopped)
 
     def claim_calls(self, now: float) -> None:
-        """Claim the hall calls that cost this car less than any other, unless another car claims them already."""
+        """Claim each hall call that no other car claims, and that this car serves at the lowest cost.
+
+        Drop the claims to calls that were served, or that a car with a lower id claims too. Out of service, drop all.
+        """
         if not self.is_in_service(now):
             self.car.claims.clear()
             return
@@ -500,7 +513,10 @@ class Node:
         return any((call.floor - floor) * direction > 0 for call in self.own_calls())
 
     def heading(self, floor: int) -> int:
-        """Return the direction of the car after *floor*. It reverses only without a call to serve in its direction."""
+        """Return the direction of the car at *floor*.
+
+        It changes only if the car has calls to serve in the other direction, and none in the current one.
+        """
         for direction in (self.car.direction, -self.car.direction):
             if self.is_ahead(direction, floor) or hall_call(direction, floor) in self.own_calls():
                 return direction
@@ -561,7 +577,10 @@ class Node:
             car.close_at = now + self.door_s
 
     def serve(self, floor: int) -> bool:
-        """Serve the cab call for *floor* and the hall call in the car's direction. Return whether there was either."""
+        """Serve the cab call for *floor* and the hall call in the car's direction. Return whether there was either.
+
+        Choose the direction first, unless the car has announced it at this stop.
+        """
         car = self.car
         if not car.is_announced:
             car.direction = self.heading(floor)
@@ -573,7 +592,7 @@ class Node:
         return bool(served)
 
     def outputs(self, now: float) -> Outputs:
-        """Return the outputs for the panel, in the order to send them."""
+        """Return the outputs for the panel, in the order to send them. Outputs that are missing stay unchanged."""
         car = self.car
         motor = car.direction if car.is_moving and not car.is_stopped else 0
         # The motor stops before the door opens, and starts after the door has closed.

@@ -1,6 +1,6 @@
-"""Tests of the exam itself: the reference controller passes it, and each broken variant fails the listed tests.
+"""Tests of the exam itself: the reference controller passes it, and each broken variant fails the tests in variants.py.
 
-Each of these tests runs one test of the exam on one controller. It mostly waits, so several run at once: see
+Each test here runs one test of the exam on one controller. It mostly waits, so several run at once: see
 `just test-exam`.
 """
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.exam
 
 @pytest.fixture(autouse=True, scope="module")
 def _network() -> None:
-    """Without network namespaces, fail. With EXAM_NO_NETWORK=1, skip the tests instead."""
+    """Without network namespaces, fail all tests. With EXAM_NO_NETWORK=1, skip them instead."""
     if why_not := obstacle():
         assert os.environ.get("EXAM_NO_NETWORK") == "1", why_not
         pytest.skip(why_not)

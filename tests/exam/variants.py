@@ -1,8 +1,8 @@
 """The broken variants of the reference controller, and the tests of `elevator exam` that each must fail.
 
 Each variant has one mistake that students make. This table tests the exam itself: the reference controller passes every
-test, and each variant fails at least the tests listed here. A variant may fail other tests too. A test
-fails if any of its checks fails, at either level.
+test, and each variant fails at least the tests listed here. A variant may fail other tests too. For this table, a test
+fails if any of its checks fails. In the exam itself, a failed check at the level "beyond" fails nothing.
 
 A test is listed only if the mistake makes it fail in practically every run. The table was written before the variants,
 so it lists what the exam must find, not what it happens to find.
@@ -104,7 +104,7 @@ VARIANTS = (
     ),
     Variant(
         "trusts-arrival-order",
-        "A panel shows the calls in the leader's heartbeat that arrived last, even if it is not the newest.",
+        "A panel shows the hall calls in the leader's heartbeat that arrived last, even if it is not the newest.",
         "jitter",
     ),
     Variant(
@@ -114,7 +114,7 @@ VARIANTS = (
     ),
     Variant(
         "forgets-when-alone",
-        "A node that loses its last peer drops all hall calls, and relies on the others to serve them.",
+        "A node that has lost all peers drops all hall calls, and relies on the others to serve them.",
         "kill-two unplug cutoff",
     ),
     Variant(
@@ -129,11 +129,10 @@ VARIANTS = (
     ),
     Variant("disconnects-after-freeze", "A process that was frozen closes its network socket.", "freeze"),
     Variant("crashes-on-garbage", "A malformed datagram ends the program.", "garbage corrupt"),
-    Variant("no-checksum", "Datagrams have no checksum, so flipped bits become calls.", "corrupt"),
+    Variant("no-checksum", "The checksum of datagrams is ignored, so flipped bits become calls.", "corrupt"),
     Variant(
         "executes-replays",
-        "A press is sent as a command without a number, so each copy of it makes a new call.",
+        "A press of a hall button is also sent as a command without a number, so each copy of it makes a new call.",
         "replay",
     ),
 )
-"""All variants; their names are unique."""
