@@ -1,12 +1,14 @@
 """Settings for all tests.
 
-- Hypothesis has no deadline, because the machine may be busy. It tries only a few examples, because each run draws new
-  ones.
-- The tests of a file that starts labs or demos (lab.py) run in one xdist process, one after the other. More concurrent
-  labs would slow each other down and could choose the same ports.
+- Hypothesis has no deadline, because the machine may be busy. By default it tries only 50 examples, because each run
+  draws new ones.
+- With --dist=loadgroup, the tests of a file that imports `lab` or `demo` from lab.py run in one xdist process, one
+  after the other. More concurrent labs would slow each other down and could choose the same ports.
 - Tests in system/ without the mark "quick" get the mark "slow".
-- Tests in world/ run first. Some take long, and would leave all cores but one idle if they began last.
-- SIGINT has its default effect. A shell starts background programs with SIGINT ignored, and child processes inherit it.
+- Tests in world/ come first, but xdist starts the files with labs even earlier. Some tests in world/ take long, and
+  would leave all cores but one idle if they began last.
+- SIGINT has its default effect. A shell starts background programs with SIGINT ignored, which child processes would
+  inherit.
 """
 
 import gc

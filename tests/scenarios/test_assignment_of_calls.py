@@ -1,4 +1,4 @@
-"""The group: assignment of hall calls, nodes with duplicate ids, and parking of idle cars."""
+"""The group: assignment and ages of hall calls, misconfigured nodes, and parking of idle cars."""
 
 import itertools
 
@@ -56,7 +56,7 @@ def test_only_one_car_moves_to_answer_a_hall_call() -> None:
 
 
 @pytest.mark.rule("A2")
-def test_hall_calls_are_served_in_a_cycle_of_one_way_links() -> None:
+def test_hall_calls_are_served_although_the_links_form_a_one_way_cycle() -> None:
     group = Group(at=(0, 1, 2))
     group.link(lambda sender, receiver: (sender + 1) % 3 == receiver)
     group.run(1000)
@@ -76,7 +76,7 @@ def test_hall_calls_are_served_although_two_nodes_cannot_reach_each_other() -> N
 
 
 @pytest.mark.rule("A3", "L2")
-def test_nodes_with_duplicate_ids_warn_and_serve_their_own_calls() -> None:
+def test_all_nodes_warn_of_a_duplicate_id_and_all_calls_are_served() -> None:
     group = group_with_duplicate()
     for car in (group[0], group[2]):
         assert any("another node has the same id" in what for what in car.node.warnings)
@@ -129,7 +129,7 @@ def test_car_does_not_serve_cab_calls_of_its_duplicate() -> None:
 
 
 @pytest.mark.rule("A3")
-def test_duplicate_does_not_log_a_cab_call_as_served_when_the_original_takes_it_over() -> None:
+def test_duplicate_does_not_log_a_cab_call_as_served_when_the_original_takes_it_back() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 2)
     group.run(100)
@@ -231,7 +231,7 @@ def test_idle_cars_park_in_the_lobby_under_the_lobby_policy() -> None:
 
 
 @pytest.mark.rule("A4")
-def test_call_reverses_a_parking_car_at_the_next_floor() -> None:
+def test_call_reverses_a_parking_car_that_has_just_reached_a_floor() -> None:
     group = Group(cars=1, floors=9, at=(8,), policy=LOBBY)
     group.run_until(lambda: group[0].elevator.sensed == 5, 20_000)
     group.press(0, DOWN, 8)
@@ -334,7 +334,7 @@ def test_call_that_is_often_claimed_but_only_briefly_counts_as_starved(monkeypat
 
 
 @pytest.mark.rule("A1")
-def test_node_publishes_which_calls_have_waited_long() -> None:
+def test_assignment_counts_the_age_of_a_waiting_call() -> None:
     hall = Buttons(up=0b100)
     cars = {0: Member(Car(0), 0, hall, NONE_WAITED, Rates())}  # A claimed call does not starve.
     now, at_ms = assignment.Assignment(), 1000

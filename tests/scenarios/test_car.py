@@ -1,4 +1,4 @@
-"""One car: floor sensor, direction of travel, stop button, and travel times."""
+"""One car: floor sensor, search for a floor, calls at an open door, stop button, and travel times."""
 
 import pytest
 from attrs import evolve
@@ -220,7 +220,7 @@ def test_press_at_an_open_door_is_served_without_another_stop() -> None:
 
 
 @pytest.mark.rule("C2", "C6")
-def test_press_at_an_open_door_waits_if_the_car_is_going_the_other_way() -> None:
+def test_press_at_an_open_door_waits_if_the_car_has_announced_the_other_direction() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, UP, 1)
     group.run(1000)
@@ -370,7 +370,7 @@ def test_searching_car_serves_a_call_in_its_direction_at_the_floor_it_finds() ->
 
 
 @pytest.mark.rule("C8")
-def test_slow_car_is_out_of_service_on_its_first_trips_only() -> None:
+def test_slow_car_is_out_of_service_on_its_first_two_trips_only() -> None:
     group = Group(cars=1, at=(0,), travel_ms=3500)
     trips_with_fault = []
     for floor in (1, 2, 3, 0, 3):
@@ -384,7 +384,7 @@ def test_slow_car_is_out_of_service_on_its_first_trips_only() -> None:
 
 
 @pytest.mark.rule("C8")
-def test_car_stays_in_service_when_it_crosses_a_sensor_for_the_first_time() -> None:
+def test_timeout_allows_for_crossing_a_sensor_for_the_first_time() -> None:
     where = Position(floor=1, at_floor=True, trusted=True)
     car, now_ms, floor = drive.Drive(where, held=False), 0, 1
     # The car has only reversed at sensors, which takes 5 ms. Crossing a sensor takes 500 ms.
