@@ -8,7 +8,10 @@ import pytest
 
 
 def reword(patch: pytest.MonkeyPatch, function: Callable[..., object], old: str, new: str) -> None:
-    """Replace *old* with *new* in the source of *function*, in every module that uses it. *old* must occur once."""
+    """Replace *function* in all modules of elevator by a version with *new* instead of *old*, until *patch* is undone.
+
+    *old* must occur once in the source of *function*, which must be at the top level of its module.
+    """
     source = inspect.getsource(function)
     assert source.count(old) == 1, f"{function.__name__} contains {old!r} {source.count(old)} times"
     home = sys.modules[function.__module__]

@@ -28,7 +28,7 @@ CITATION = re.compile(rf"\(({NAME}(?:,\s+{NAME})*)\)")
 
 
 class Mention(NamedTuple):
-    """A mention of a rule: the file, and the name of the test or mutant, if any."""
+    """A mention of a rule in a file, with the name of the test or mutant. A citation has no name."""
 
     rule: str
     file: Path

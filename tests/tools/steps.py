@@ -1,7 +1,8 @@
 """Runs a group of cars in the simulated world step by step. Helpers change and inspect the group.
 
-The judges of the simulated world check every scenario. A scenario turns them off with `judged=False` if it causes
-faults that the world itself cannot inject.
+The judges of the simulated world check every scenario while it runs. A scenario turns them off with `judged=False` if
+it causes events that they would blame on the node, such as a misread floor during a stop. This also turns off the
+world's own event handlers: after a crash, no worker starts.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -43,7 +44,7 @@ UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
 NO_PARKING, SPREAD, LOBBY = Policy(park=Park.NONE), Policy(park=Park.SPREAD), Policy(park=Park.LOBBY)
 PRESS_MS = 200
 LOG_MS = 100
-"""The log of each car is updated at least this often."""
+"""`Group.run` adds the new events of each running node to the car's `log` at least this often."""
 
 
 def make_calls(live: Mapping[Dot, Call], seen: Mapping[Author, int]) -> Calls:
@@ -56,7 +57,7 @@ def make_calls(live: Mapping[Dot, Call], seen: Mapping[Author, int]) -> Calls:
 
 
 def full_entry(author: Author, floors: int, newest: int) -> Entry:
-    """Return an entry with a press of every button. *newest* is the number of the newest press."""
+    """Return an entry with a live press of every button on a panel. *newest* is the number of the newest press."""
     buttons = [(button, floor) for button in Button for floor in range(floors) if is_button(button, floor, floors)]
     calls = [Call(button, floor, author.id if button is CAB else EVERY_CAR) for button, floor in buttons]
     return Entry(author, newest, {newest - age: call for age, call in enumerate(calls)})
@@ -93,7 +94,10 @@ class ScriptedCar:
         return self.simulated.elevator
 
     def inject(self, kind: FaultKind, on: bool, detail: int = 0, delay_ms: int = 0) -> None:
-        """Begin a fault of this car or its node if *on* is true; otherwise end it. Repeated calls do nothing."""
+        """Begin the fault (*kind*, *detail*) of this car or its node if *on* is true; otherwise end it.
+
+        Repeated calls do nothing. PACKET_LOSS affects all links, not only those of this node.
+        """
         if on and (kind, detail) not in self.faults:
             fault = InjectedFault(kind, self.world.now_ms, NEVER_MS, self.id, detail=detail, delay_ms=delay_ms)
             self.faults[kind, detail] = fault
@@ -139,7 +143,7 @@ class ScriptedCar:
 
 
 class Group:
-    """A running group: one car for each starting floor in *at*, but at most *cars*."""
+    """A group that has run for 1 s: one car for each starting place in *at* (in floors), but at most *cars*."""
 
     def __init__(
         self,
@@ -197,14 +201,17 @@ class Group:
         self.world.press(Press(self.now_ms, self.now_ms + PRESS_MS, panel, button, floor))
 
     def link(self, is_linked: Callable[[int, int], bool]) -> None:
-        """From now on, deliver a datagram only if is_linked(sender, receiver) is true."""
+        """Cut the links between cars for which is_linked(sender, receiver) is false, and restore the others."""
         for receiver in self.cars:
             for sender in self.cars:
                 if sender is not receiver:
                     receiver.inject(FaultKind.ONE_WAY, not is_linked(sender.id, receiver.id), detail=sender.id)
 
     def join(self, kind: FaultKind, id: int, floors: int = 0) -> ScriptedCar:
-        """Add a car with a misconfigured node: its *id* is in use, or its *floors* differ from the group's."""
+        """Add a car at floor 0 and start its node, which is misconfigured as *kind* says.
+
+        The node uses *id*. With OTHER_FLOORS, it has *floors* floors; otherwise *floors* has no effect.
+        """
         self.cars.append(ScriptedCar(self.world, len(self.cars)))
         self.world.begin_or_end(InjectedFault(kind, self.now_ms, NEVER_MS, id, detail=floors), begins=True)
         return self.cars[-1]
@@ -302,7 +309,7 @@ def lamps(car: ScriptedCar, button: Button, floor: int) -> list[bool]:
 def settle(group: Group, within_ms: int = 60_000) -> None:
     """Run until all lamps are dark and all cars are idle, except those of dead nodes.
 
-    Check that no node gave an unsafe command.
+    Check that no node gave an unsafe command, and that no car went out of bounds.
     """
     group.run(300)
     group.run_until(lambda: is_dark(group) and is_idle(group), within_ms)
