@@ -26,8 +26,9 @@ from elevator.cli.assign_help import DIFFERENCES, USAGE
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
 ORIGINALS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
-"""Recorded runs of the original: arguments, exit status and the first OUTPUT_BYTES bytes of the output. If only the
-original rejects the input, "differences" lists the reasons: keys of DIFFERENCES."""
+"""Recorded runs of the original: arguments, standard input if any, exit status and, if this is 0, the first
+OUTPUT_BYTES bytes of the output. If only the original rejects the input, "differences" lists the reasons: keys of
+DIFFERENCES."""
 OUTPUT_BYTES = 400
 REJECTS = [json.loads(line) for line in (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines()]
 
@@ -137,7 +138,7 @@ def test_input_over_the_size_limit_gets_an_error_that_names_the_limit(floors: in
         answer(json.dumps({"hallRequests": [[True, False]] * floors, "states": states}), Options())
 
 
-def test_every_request_in_the_largest_building_is_assigned_to_one_car() -> None:
+def test_every_hall_request_in_the_largest_building_is_assigned_to_one_car() -> None:
     states = {str(k): {"cabRequests": [True] * 1024} for k in range(500)}
     answers = json.loads(answer(json.dumps({"hallRequests": [[True, True]] * 1024, "states": states}), Options()))
     assert [[sum(rows[way] for rows in table) for way in (0, 1)] for table in zip(*answers.values(), strict=True)] == [
@@ -346,7 +347,7 @@ def test_last_character_of_standard_input_is_dropped_if_only_the_rest_is_valid()
     assert ask([], text + ",\n")[0] == 1
 
 
-def test_only_a_jsonl_line_may_contain_options() -> None:
+def test_line_for_jsonl_or_serve_may_contain_options_but_other_input_may_not() -> None:
     line = json.dumps({"input": GOOD, "args": {"travelDuration": "+1000", "includeCab": True}})
     assert ask(["--input", line])[0] == 1
     assert len(json.loads(answer_line(line, Options())[0])["a"][0]) == 3
@@ -358,7 +359,7 @@ def test_closed_standard_input_gets_a_one_line_error() -> None:
     assert (closed.returncode, closed.stdout, closed.stderr.count("\n")) == (1, "", 1)
 
 
-def test_input_is_utf_8_in_any_locale() -> None:
+def test_input_and_output_are_utf_8_in_the_c_locale() -> None:
     text = with_floor("1").replace('"a"', '"å"')
     result = subprocess.run(
         [*COMMAND, "-i", "--includeCab", text],
@@ -369,7 +370,7 @@ def test_input_is_utf_8_in_any_locale() -> None:
     assert (result.returncode, list(json.loads(result.stdout))) == (0, ["å"])
 
 
-def test_plan_algorithm_assigns_every_request_to_one_car() -> None:
+def test_plan_algorithm_assigns_every_hall_request_to_one_car() -> None:
     answers = json.loads(answer(json.dumps(GOOD), Options(algorithm="plan")))
     owners = [[sum(answers[id][floor][way] for id in answers) for way in (0, 1)] for floor in range(4)]
     assert owners == [[int(lit) for lit in row] for row in HALL]

@@ -60,7 +60,7 @@ NOT_INTEGERS = {
     "raw: trailing text",
     "raw: bool as 0/1",
 }
-"""Rejected inputs whose error does not show in the integers that C gets. Only the JSON reader can reject them."""
+"""Rejected cases whose error does not show in the integers that C gets. Only cli/assign.py can reject them."""
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_inputs_that_the_official_program_rejects_raise_value_error(reject: dict
         _assign.reference(*reference.flatten(given, reject["args"]))
 
 
-def test_cases_that_only_the_json_reader_can_reject_are_recorded() -> None:
+def test_cases_that_c_cannot_reject_are_recorded() -> None:
     assert {reject["case"] for reject in REJECTS} > NOT_INTEGERS
 
 
@@ -145,7 +145,7 @@ def test_assigner_agrees_with_the_model_if_an_id_is_empty(given: Input, data: st
 def test_car_with_an_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
     """Another car gets the call, although the car with the empty id is idle at the call's floor.
 
-    Alone, the car with the empty id gets a single call. Two calls raise ValueError.
+    If the car with the empty id is the only one, it gets the call, but two calls raise ValueError.
     """
     state: State = {"behaviour": "idle", "floor": 1, "direction": "stop", "cabRequests": [False] * 3}
     hall = [[False, False], [True, False], [False, False]]
@@ -189,7 +189,7 @@ def test_assigner_agrees_with_the_model_for_many_cars(cars: int) -> None:
 
 
 def test_calls_in_the_largest_building_are_assigned() -> None:
-    """Every car passes every floor. No realistic input causes more work."""
+    """Every car passes almost every floor."""
     everything = 2**1024 - 1
     shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
     assert_assigned_once(everything, everything, shares)
@@ -216,7 +216,7 @@ def test_each_call_is_assigned_to_one_car_although_clocks_overflow() -> None:
 
 
 def test_first_id_in_byte_order_wins_a_tie() -> None:
-    """Ids are compared byte by byte: digits precede letters, and 10 precedes 2."""
+    """Ids are compared as UTF-8, byte by byte: digits precede letters, and 10 precedes 2."""
     hall = [[False, False], [False, False], [True, False]]
     state: State = {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": [False] * 3}
     for ids in (["10", "2", "a"], ["Z", "a", "é", "\uffff", "\U00010000"]):
@@ -338,7 +338,7 @@ def test_any_argument_is_accepted_or_raises_value_error(arguments: dict[str, Any
 
 
 class ForbiddingInt(int):
-    """An int whose conversion methods raise."""
+    """An int whose `__index__` and `to_bytes` raise."""
 
     def __index__(self) -> int:
         raise AssertionError
