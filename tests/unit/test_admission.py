@@ -1,4 +1,4 @@
-"""Admission: only datagrams sealed with a key of the group pass. Each heartbeat passes once."""
+"""Admission: only datagrams sealed with a key of the group pass, and each heartbeat passes at most once."""
 
 import pytest
 from attrs import evolve

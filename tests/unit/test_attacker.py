@@ -1,4 +1,4 @@
-"""The simulated attacker: nodes reject all its datagrams. If a node accepts one, a judge detects it."""
+"""The simulated attacker: nodes reject all its datagrams. If a node accepts one, the run fails."""
 
 from collections import Counter
 from collections.abc import Sequence

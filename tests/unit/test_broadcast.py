@@ -1,4 +1,7 @@
-"""The broadcast socket: when it logs that the kernel refuses datagrams, and when it rests, in virtual time."""
+"""The broadcast socket: what it logs if the kernel refuses datagrams or has no network, and when it rests.
+
+The time is virtual.
+"""
 
 import errno
 import logging
@@ -26,7 +29,10 @@ Refuses = Callable[[int, str], bool]
 
 
 class Kernel:
-    """A fake kernel and its socket. Like a firewall, it may refuse a datagram with EPERM; it records the others."""
+    """A fake kernel and its socket. Like a firewall, it may refuse a datagram with EPERM; it records the others.
+
+    It refuses none on the loopback interface.
+    """
 
     def __init__(self) -> None:
         self.now_ms = 0
@@ -169,7 +175,7 @@ def test_new_interface_that_fails_is_not_logged_as_working(
     assert not any("work again" in line for line in caplog.messages)
 
 
-def test_failing_interface_that_disappears_is_forgotten(
+def test_failing_interface_that_disappears_is_logged_as_gone_and_forgotten(
     group_socket: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
 ) -> None:
     kernel.interfaces = ["eth0", "usb0"]

@@ -125,7 +125,9 @@ def test_any_value_except_0_lights_a_lamp_or_opens_the_door(message: tuple[int, 
         (255, 255, 255, 255),
     ],
 )
-def test_requests_with_unknown_floors_buttons_or_commands_are_counted_and_ignored(request_: tuple[int, ...]) -> None:
+def test_requests_with_unknown_floors_buttons_or_commands_are_counted_and_change_nothing(
+    request_: tuple[int, ...],
+) -> None:
     answer = protocol.answer(AT_FLOOR_1, bytes(request_), 0)
     assert answer.elevator.counts.bad_requests == 1
     assert evolve(answer.elevator, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
@@ -362,7 +364,7 @@ class Operator:
         return state
 
     def until(self, condition: Callable[[dict[str, Any]], object], car: int = 0) -> dict[str, Any]:
-        """Wait until the state of *car* fulfils *condition*. Return the state."""
+        """Wait until the state of *car* fulfils *condition*. Return the state. Fail after 5 s."""
         deadline = time.monotonic() + 5
         while not condition(state := self.state(car)):
             assert time.monotonic() < deadline, state
@@ -476,7 +478,7 @@ class Stepped:
             self.building.run_once(0)
 
     def send(self, piece: bytes) -> None:
-        """Send *piece* of a message. Wait until the server has read it."""
+        """Send *piece*, which must leave its message incomplete. Wait until the server has read it."""
         before = self.server.reader.expires_at_ms()
         self.client.socket.sendall(piece)
         self.run_until(lambda: self.server.reader.expires_at_ms() not in (None, before))
@@ -801,7 +803,7 @@ _NAMES = st.sampled_from(["press", "stop", "power", "put", "put_back", "state", 
 
 @settings(max_examples=75, deadline=None)
 @given(st.lists(st.builds(lambda do, rest: {**rest, "do": do}, _NAMES, st.dictionaries(_KEYS, _JSON, max_size=4))))
-def test_random_control_requests_get_a_reply_or_an_error(requests: list[dict[str, object]]) -> None:
+def test_random_control_requests_get_either_ok_or_an_error(requests: list[dict[str, object]]) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         for request in requests:

@@ -1,4 +1,4 @@
-"""The call set: the laws of merging, and random histories compared with a model that keeps every press."""
+"""The call set: the laws of merging, random histories compared with a model that keeps every press, and the digest."""
 
 from collections.abc import Mapping
 from random import Random
@@ -17,9 +17,9 @@ NODES = 3
 
 @define
 class Replica:
-    """The call set of a node, and its model: the sets of presses received and served.
+    """The call set of a node, and its model: the presses that the node knows, and those that were served or replaced.
 
-    `saved` and `saved_model` are on the node's disk. They survive a crash.
+    `saved` and `saved_model` are on the node's disk. A crash keeps them; a wipe deletes them.
     """
 
     author: Author

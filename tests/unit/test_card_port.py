@@ -38,7 +38,10 @@ class Bench:
         return self.built.servers[0].elevator
 
     def pump(self, done: Callable[[], bool], timeout_s: float = 20, clock: Callable[[], int] = now_ms) -> None:
-        """Run the port and the card until *done* returns true."""
+        """Run the port and the card until *done* returns true. Fail after *timeout_s*.
+
+        *clock* is the clock of the port. The card always uses the real time.
+        """
         end = time.monotonic() + timeout_s
         while not done():
             assert time.monotonic() < end, "timed out"
@@ -305,7 +308,7 @@ def test_late_identity_replies_are_not_decoded_as_a_sweep_reply() -> None:
 
 
 def with_tachometer(request: bytes, asked: int) -> bytes:
-    """Reply like a card with its car at floor 0. The tachometer shows *asked*, the number of requests."""
+    """Reply like a card with its car at floor 0. The tachometer shows *asked*, the number of requests so far."""
     if bytes((0xC0 + 62,)) + SWEEP in request:
         return bytes((asked, 0xA2, 0x20, 0x00, 0xA2))
     return b"\xa2" * request.count(READ_IDENTITY)
@@ -330,7 +333,7 @@ def test_tachometer_is_read_without_creating_new_snapshots() -> None:
     device.close()
 
 
-def test_port_with_a_full_output_buffer_can_be_reopened_while_a_copy_is_open() -> None:
+def test_port_with_a_full_output_buffer_can_be_reopened_while_a_copy_of_its_descriptor_is_open() -> None:
     device = OtherDevice(identity_then(b"\xa2\x20\x00\xa2"))
     copies: list[int] = []
     port = CardPort(device.path, 99, lambda fd: None if fd is None else copies.append(os.dup(fd)))

@@ -43,7 +43,7 @@ def test_door_gets_no_open_command_before_standstill_is_confirmed(phase: Phase) 
 
 
 @pytest.mark.rule("D1")
-def test_missing_confirmation_of_standstill_is_a_fault_until_it_arrives() -> None:
+def test_overdue_confirmation_of_standstill_is_a_fault_until_it_arrives() -> None:
     stopping = Door(Phase.STOPPING, close_at_ms=NOW_MS + DOOR_OPEN_MS)
     where = Position(floor=2, at_floor=True, trusted=True)
     car = Drive(where, door=stopping, held=False, fault=Fault.NONE, due_at_ms=NOW_MS)
@@ -95,7 +95,7 @@ def test_obstruction_has_no_effect_on_a_closed_door(phase: Phase) -> None:
     assert not door.confirm(Door(phase), NOW_MS, True, False, obstructed=True).obstructed
 
 
-def test_record_lists_a_door_that_may_be_open() -> None:
+def test_record_lists_a_door_that_may_be_open_unless_it_was_told_to_close() -> None:
     here = OpenDoor(2, Direction.UP)
     recorded = {phase for phase in Phase if door.record(Door(phase), 2, Direction.UP) == here}
     assert recorded == {Phase.OPENING, Phase.OPEN, Phase.UNKNOWN}

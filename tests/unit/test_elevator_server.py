@@ -1,4 +1,4 @@
-"""The elevator server's codec, tested with a simulated elevator, and the connection to it, over real sockets."""
+"""The codec for an elevator server, tested with a simulated elevator, and the connection to it over real sockets."""
 
 import errno
 import socket

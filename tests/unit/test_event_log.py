@@ -16,7 +16,8 @@ from elevator.simulation.faults import FaultKind
 
 MINUTE_MS = 60_000
 LINES_MAX = 40
-"""The limit on log lines per minute while one input flaps: about a dozen for each affected condition."""
+"""The limit on log lines per minute while one input flaps, or packets are lost: about a dozen for each affected
+condition."""
 
 
 def flap(group: Group, change: Callable[[bool], None], on_ms: int, off_ms: int, for_ms: int = MINUTE_MS) -> None:
@@ -142,7 +143,7 @@ def test_repeated_warnings_are_logged_at_growing_intervals_with_a_count(caplog: 
     ]
 
 
-def test_node_without_faults_logs_only_calls() -> None:
+def test_node_without_faults_logs_only_calls_at_level_info() -> None:
     group = Group(cars=2, at=(0, 0))
     group.run(1000)
     group.press(0, Button.CAB, 2)

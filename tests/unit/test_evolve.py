@@ -1,4 +1,4 @@
-"""The fast `evolve` gives the same results as attrs.evolve."""
+"""The fast `evolve` gives the same results as attrs.evolve, but raises KeyError for an unknown field."""
 
 from typing import Any
 

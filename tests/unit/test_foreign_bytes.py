@@ -1,7 +1,7 @@
 """Bytes that another program writes to the I/O card's port (foreign bytes). Also late and lost replies.
 
-The first tests put a simulated card into every state that foreign bytes can cause, at every point of our messages. The
-others run `CardPort` with a simulated card in virtual time. The last ones check what the core does during a halt.
+The first tests put a simulated card into the states that foreign bytes can cause, at every point of our messages. The
+next ones run `CardPort` with a simulated card in virtual time. The last ones check what the core does during a halt.
 """
 
 import itertools
@@ -37,7 +37,7 @@ WANTED = [DOOR_OPEN, MOVING_UP, MOVING_DOWN]
 SPEEDS = [13, 77, 88, 174]
 """Motor speeds that are also commands: 13 and 77 write the PWM pin, 88 opens the door, and 174 reads a pin."""
 SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
-"""Commands of every kind: reads, and writes to unused pins, PWM, door, direction and a lamp."""
+"""Reads, and writes to unused pins, PWM, door, direction and a lamp; none to the stop lamp or the floor indicator."""
 
 
 def at(floor: float) -> SimulatedElevator:
@@ -51,7 +51,7 @@ def feed(card: Card, elevator: SimulatedElevator, stream: bytes) -> tuple[Card, 
 
 
 def disturbed_states() -> Iterator[tuple[Card, bool]]:
-    """Yield every state of card and door that foreign bytes can cause, but with only 3 of the 256 speeds."""
+    """Yield the states of card and door that foreign bytes can cause, but with only 3 of the 256 speeds."""
     for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
         yield Card(speed, down, 0, waits), door
 
@@ -126,7 +126,7 @@ def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
 
 
 class Rig:
-    """A CardPort, a simulated card, and a controller that always wants the same outputs."""
+    """A CardPort, a simulated card, and a controller that always wants the same outputs, but stops during a halt."""
 
     def __init__(self, wanted: Outputs, floor: float, sweep_ms: int, has_tachometer: bool) -> None:
         self._master, self._slave = pty.openpty()
@@ -145,7 +145,7 @@ class Rig:
         self.inputs: Inputs | None = None
         self.seen: list[Inputs | None] = []
         self.running_ms = self.stopped_ms = self.wrong_way_ms = 0
-        """How long the motor was running, stopped, and running in the wrong direction, in ms."""
+        """How long the motor was running, stopped, and running in an unwanted direction, in ms. Tests set it to 0."""
 
     def run(self, ms: int) -> None:
         end_ms = self.now_ms + ms
@@ -177,11 +177,14 @@ class Rig:
             self.run(1)
 
     def interfere(self, stream: bytes, before: int = 0) -> None:
-        """Write *stream* as another program would, just before byte *before* of our next message."""
+        """Write *stream* as another program would, just before byte *before* of our next message.
+
+        If the message is shorter, write it before the last byte.
+        """
         self._foreign = before, stream
 
     def is_restored(self) -> bool:
-        """Return whether the card has the wanted outputs and the port has ended its halt."""
+        """Return whether the card has the wanted outputs, except the stop lamp, and the port reports no halt."""
         lit = (self.elevator.lamps, self.elevator.indicator) == (self.wanted.lamps, self.wanted.floor)
         inputs = self.inputs
         known = inputs is not None and not inputs.halted and inputs.confirmed.door_open == self.wanted.door
@@ -287,7 +290,9 @@ def test_moving_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int, 
 
 @pytest.mark.parametrize("interval_ms", [0, 250])
 @pytest.mark.parametrize("phase", PHASES[::3])
-def test_port_recovers_with_the_sweep_intervals_of_serve_card(rigs: list[Rig], phase: int, interval_ms: int) -> None:
+def test_port_recovers_if_it_reads_the_tachometer_at_another_sweep_interval(
+    rigs: list[Rig], phase: int, interval_ms: int
+) -> None:
     rig = make(rigs, sweep_ms=interval_ms, has_tachometer=True)
     for byte in SAMPLES:
         rig.running_ms = 0
