@@ -1,4 +1,4 @@
-"""Settings: their precedence, and one-line messages for invalid ones."""
+"""Settings: their precedence, one-line messages for invalid ones, and the default directory of the record."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_options_override_the_file_and_the_file_overrides_the_defaults(tmp_path:
         ({"id": 1, "state_dir": 3}, "state_dir: 3 is not of type str"),
     ],
 )
-def test_invalid_setting_is_reported_on_one_line(options: dict[str, object], message: str) -> None:
+def test_invalid_or_missing_setting_is_reported_on_one_line(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         load(options, None)
     assert message in str(error.value)
@@ -75,7 +75,9 @@ def test_malformed_toml_file_is_reported_on_one_line(tmp_path: Path, content: by
         [],
     ],
 )
-def test_bad_arguments_print_one_line_and_return_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_print_one_line_and_exit_with_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     try:
         status = main(arguments)
     except SystemExit as stop:

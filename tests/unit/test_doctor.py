@@ -277,7 +277,7 @@ def test_network_that_is_down_is_not_reported_as_a_firewall(filtered: Filtered) 
     assert "(eth1: Network is down): check the cable and the address" in check_broadcast(filtered, None).text
 
 
-def test_other_traffic_does_not_count_as_a_received_probe(filtered: Filtered) -> None:
+def test_probe_of_another_doctor_does_not_count_as_received(filtered: Filtered) -> None:
     done = threading.Event()
 
     def send() -> None:
@@ -303,7 +303,10 @@ from elevator.net.broadcast import open_port
 with open_port(20145) as group_socket:
     print(check_broadcast(group_socket, None).text)'
 """
-"""A shell script that creates two network interfaces, runs iptables with its arguments, and checks the broadcasts."""
+"""A shell script that runs `iptables` with its arguments and then the broadcast check of `elevator doctor`.
+
+Before that, it creates two network interfaces with addresses, va and vc. It needs a network namespace of its own.
+"""
 
 
 def check_behind_firewall(*rule: str, probing: str = sys.executable) -> "subprocess.CompletedProcess[str]":
@@ -383,7 +386,7 @@ def test_peers_and_dropped_datagrams_are_listed() -> None:
 
 
 @pytest.mark.parametrize("reason", [UNKEYED, OTHER_KEY])
-def test_datagrams_with_another_key_fail_the_check_if_there_are_no_peers(reason: str) -> None:
+def test_datagrams_with_another_key_or_none_fail_the_check_if_there_are_no_peers(reason: str) -> None:
     found = check_peers(evolve(ALONE, refused={reason: 2}), "lab")
     assert not found.good
     assert found.text.endswith(f"(2 datagrams dropped: {reason}): give all nodes the same --key-file")

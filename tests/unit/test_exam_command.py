@@ -1,4 +1,4 @@
-"""The arguments of `elevator exam`, its exit status, and its progress line."""
+"""The command `elevator exam`: its arguments, exit status, summary and progress line."""
 
 import errno
 import io
@@ -22,7 +22,7 @@ from elevator.exam.results import Level
 from elevator.exam.rig import ExamTest, Rig
 
 EXITS = ["--", "sh", "-c", "exit 3"]
-"""The command of a controller that exits at once."""
+"""The last arguments of `elevator exam`: the command of a controller that exits at once, with status 3."""
 
 
 class NoSignals:
@@ -107,7 +107,10 @@ def test_port_in_use_prints_one_line_and_exits_with_status_2() -> None:
 
 
 def start_once(self: Controllers, number: int) -> None:
-    """Replace `Controllers.start`: fail at the second start, as if the system could create no more processes."""
+    """Replace `Controllers.start`: a controller ends at once, with status 0. It cannot be started again.
+
+    The second start fails as if the system could create no more processes.
+    """
     if self.states[number] != "unstarted":
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     self.states[number] = "ended"
