@@ -25,7 +25,7 @@ MINUTE_MS = 60_000
 ME = Author(1, 7)
 
 Refuses = Callable[[int, str], bool]
-"""Returns whether the kernel refuses a datagram at this time (in ms) on this interface."""
+"""Takes the time in ms and the name of an interface; returns whether the kernel refuses a datagram there."""
 
 
 class Kernel:

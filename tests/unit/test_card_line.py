@@ -1,4 +1,4 @@
-"""The simulated I/O card: its byte protocol and its pseudo-terminal."""
+"""The simulated I/O card: its byte protocol, its pseudo-terminal, and `elevator sim --card`."""
 
 import json
 import os

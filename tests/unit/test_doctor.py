@@ -192,9 +192,9 @@ def test_missing_server_or_another_program_on_its_port_fails_the_check() -> None
 
 
 class Filtered(socket.socket):
-    """A socket behind a simulated firewall, which blocks one in `one_in` datagrams to two addresses.
+    """A socket behind a simulated firewall, which blocks every `one_in`-th datagram if it goes to one of two addresses.
 
-    Sending to `refused` fails with the errno `code`. Datagrams to `lost` disappear.
+    Sending to `refused` then fails with the errno `code`. A datagram to `lost` disappears.
     """
 
     refused: str | None = None

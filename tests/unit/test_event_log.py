@@ -102,7 +102,7 @@ def test_packet_loss_does_not_flood_the_log() -> None:
     assert all(len(car.log) <= LINES_MAX for car in group.cars)
 
 
-def test_first_recurrences_of_a_change_are_logged_at_once() -> None:
+def test_first_occurrences_of_a_fault_are_logged_at_once() -> None:
     group = Group(cars=1, at=(0,))
     for _ in range(1 + FREE_RECURRENCES):
         group[0].log.clear()
