@@ -1,13 +1,16 @@
-"""The recorder process, and the worker's connection to it. The recorder waits for the disk, so the worker never does.
+"""The recorder process, which waits for the disk in the worker's place, and the worker's connection to it.
 
-1. The recorder is a fork of the worker. Only it opens the record (store.py). First it sends the stored record to the
-   worker.
+A worker itself waits only at its start, for its record, and at its end, for the last write.
+
+1. The recorder is a fork of the worker. Only it opens the record (store.py). First it sends the stored record, if
+   any, to the worker.
 2. Then the worker sends records and the recorder writes the newest. recorder_client.py describes the protocol.
-3. If the disk refuses a record, the recorder retries twice a second.
-4. When its worker is gone, a recorder writes the newest record it has received and ends. The worker replaces a recorder
-   that is gone. If a recorder does not answer, the worker sends it SIGCONT, in case it is stopped. The worker never
-   kills a recorder, because a process that waits for a hanging disk would not die.
-5. If the record is deleted or replaced while it is open, the recorder writes it again.
+3. If a read or write fails, the recorder retries RETRY_S later, or as soon as it receives another record.
+4. When its worker is gone, a recorder tries once to write the newest record it has received, and ends. The worker
+   replaces a recorder that is gone. If a recorder does not answer, the worker sends it SIGCONT, in case it is stopped.
+   The worker never kills a recorder, because a process that waits for a hanging disk would not die.
+5. If the file is deleted or replaced while it is open, the recorder starts over: it opens the file that it finds, or a
+   new one, sends the record in it, if any, to the worker, and writes its newest record again.
 """
 
 import logging
@@ -39,9 +42,10 @@ from elevator.storage.store import DiskError, NoStore, Store, StoreError
 
 RETRY_S, RETRY_MS = 0.5, 500
 CHECK_S = 2.0
-"""How often the recorder checks whether the record was deleted or replaced."""
+"""How often an idle recorder checks whether the file was deleted or replaced. It also checks before each write."""
 LOAD_S = 5.0
-"""How long a starting node waits for its record. After that it starts without the record, and merges it later."""
+"""The longest time that a starting node waits for its record. After that it starts without the record, and merges it
+later, once it can be read."""
 POLL_S = 0.003
 END_S = 1.0
 MESSAGE_MAX = 1 << 20
@@ -52,7 +56,8 @@ log = logging.getLogger("elevator")
 class Recorder:
     """The worker's connection to the recorder.
 
-    Without a *directory*, nothing is stored. *clock* returns the time in milliseconds.
+    Without a *directory*, nothing is stored, but each record is reported as durable. *clock* returns the time in
+    milliseconds.
     """
 
     def __init__(self, directory: Path | None, floors: int, clock: Callable[[], int]) -> None:
@@ -67,8 +72,8 @@ class Recorder:
     def load(self, meanwhile: Callable[[], None]) -> Record | None:
         """Wait up to LOAD_S for the record. Return None if there is none or it cannot be read yet.
 
-        Raise StoreError if it cannot be used. Call *meanwhile* about every POLL_S, so that the worker keeps sending
-        beats and reading the panel.
+        Raise StoreError if the record cannot be used. Call *meanwhile* about every POLL_S, so that the worker keeps
+        sending beats and reading the panel.
         """
         until = time.monotonic() + LOAD_S
         while time.monotonic() < until:
@@ -86,7 +91,7 @@ class Recorder:
         return None
 
     def save(self, record: Record) -> None:
-        """Start making *record* durable, unless it equals the last record saved."""
+        """Start making *record* durable, unless it equals the record of the previous `save`."""
         self._client.save(record)
         self._send(self._clock())
 
@@ -99,9 +104,10 @@ class Recorder:
         return self._replace_at_ms if self._is_gone else self._client.wake_at_ms()
 
     def poll(self, readable: bool = True) -> DiskNews:
-        """Receive if the socket is *readable*, replace a lost recorder, and resume a late one.
+        """Receive if the socket is *readable*. Send the newest record if it is unsent.
 
-        Return what was learned about the disk.
+        Replace a lost recorder. Resume a late one, which may be stopped. Return what the worker has learned about the
+        disk since the last poll; NOTHING itself if it has learned nothing.
         """
         now_ms = self._clock()
         has_fault = self._lateness.is_failing or self._loss.is_failing  # Its end may have to be logged now.
@@ -122,7 +128,7 @@ class Recorder:
         return self._client.take_news()
 
     def close(self) -> None:
-        """Let the recorder write the newest record and end. Wait for that, but at most END_S."""
+        """Let the recorder write the newest record it has received and end. Wait for that, but at most END_S."""
         self._socket.close()
         self._resume()
         until = time.monotonic() + END_S
@@ -152,7 +158,7 @@ class Recorder:
         try:
             self._socket.send(message)
         except OSError:
-            return  # The recorder is gone. The next receive detects this.
+            return  # The buffer is full, so a later poll sends it, or the recorder is gone, which `receive` detects.
         self._client.note_sent(now_ms)
 
     def _receive(self, message: bytes, now_ms: int) -> None:
@@ -162,7 +168,7 @@ class Recorder:
             log.error("%s", self._client.refusal)
 
     def _handle_loss(self, now_ms: int) -> None:
-        """Clean up after a lost recorder. Replacements start at least RETRY_MS apart."""
+        """Clean up after a lost recorder. `poll` starts the next one, at most one every RETRY_MS."""
         self._replace_at_ms = max(self._replace_at_ms, now_ms)
         self._is_gone = True
         self._report(now_ms)
@@ -184,7 +190,7 @@ class Recorder:
 
 
 def receive(link: socket.socket) -> bytes | None:
-    """Return the next message: None if there is none yet, empty at end of file."""
+    """Return the next message: None if there is none yet, empty at end of file and after an error."""
     while True:
         try:
             return link.recv(MESSAGE_MAX)
@@ -209,13 +215,15 @@ def run_recorder(link: socket.socket, directory: Path | None, floors: int) -> No
 
 
 def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
-    """Send the record in *directory* over *link*. Then write the records received, until the link is closed.
+    """Send the record in *directory* over *link*. Then write and acknowledge the newest of the records received.
 
-    If *directory* is None, no records are kept. If the stored record cannot be used, send the reason and return.
+    Return when the link is closed. If *directory* is None, acknowledge records without writing them. If the stored
+    record cannot be used, send the reason and return.
     """
     store: NoStore | Store | None = None
     late: Record | None = None
-    """A record that was found only after the node had started without it. The node may not have merged it yet."""
+    """A record that was read only after an earlier attempt had failed, so the node may have started without it. None if
+    there is no such record, or if the node has merged it."""
     newest, received, written = "", 0, 0
     had_failed, failure, problem = False, Condition(), ""
     is_open = True
@@ -269,7 +277,10 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
 
 
 def receive_all(link: socket.socket, newest: str, received: int) -> tuple[str, int, bool]:
-    """Receive all waiting records. Return the newest, the total received so far, and whether the link is open."""
+    """Receive all waiting records. Return the newest, the number received so far, and whether the link is open.
+
+    *newest* and *received* are the previous results; the newest record stays the same if none is waiting.
+    """
     while select.select([link], [], [], 0)[0]:
         message = receive(link)
         if not message:

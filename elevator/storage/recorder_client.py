@@ -1,11 +1,11 @@
 """The worker's side of the recorder's protocol, without I/O: messages and times in, messages out.
 
-1. The worker sends complete records, and only the newest. At most WINDOW records may be unacknowledged. For each
-   recorder process, records are numbered from 1.
+1. The worker sends complete records, and only the newest. At most WINDOW records may be unacknowledged. Both sides
+   number the records of each recorder process from 1, in the order in which they are sent.
 2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
-3. The disk counts as failed if it refuses a record, if no acknowledgement arrives for ACK_TIMEOUT_MS, or if the
-   recorder is gone. New calls are then durable only on peers. The recorder retries on its own, and its next
-   acknowledgement ends the failure.
+3. The disk counts as failed if the recorder cannot read or write the record, if an acknowledgement is overdue
+   (ACK_TIMEOUT_MS), or if the recorder is gone. The recorder retries on its own. Until it reports a record as
+   durable, new calls count as durable only on peers.
 4. A new recorder process has received nothing, so the client sends it the newest record again.
 """
 
@@ -19,7 +19,7 @@ from elevator.core.model import NEVER_MS, Calls
 from elevator.storage.records import read_record, write_record
 
 ACK_TIMEOUT_MS = 1000
-"""How long the recorder may take to acknowledge a record. After that, the disk counts as failed."""
+"""How long the recorder may be silent while a record is unacknowledged. After that, the disk counts as failed."""
 WINDOW = 8
 FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
 """The first byte of a recorder's message. The rest depends on it:
@@ -27,12 +27,12 @@ FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
 FOUND: the record on the disk, or nothing if there is none.
 REFUSED: why that record cannot be used, for the user.
 WRITTEN: the number of the newest record received, which is now durable.
-FAILED: the same number, if the disk did not store that record.
+FAILED: the same number, or 0 before the first record; the disk could not be read or did not store that record.
 """
 
 
 class DiskNews(NamedTuple):
-    """What the worker has learned about the disk since its last turn: the fields of a Tick that concern the disk."""
+    """What the worker has learned about the disk since the last `take_news`: the fields of a Tick about the disk."""
 
     recorded: Calls | None = None
     failed: bool = False
@@ -40,6 +40,7 @@ class DiskNews(NamedTuple):
 
 
 NOTHING = DiskNews()
+"""The result of `take_news` if there is no news. Callers test for it with `is`."""
 
 
 class Pending(NamedTuple):
@@ -52,31 +53,34 @@ class Pending(NamedTuple):
 
 @define(eq=False)
 class RecorderClient:
-    """The client of the recorder process, across its restarts, for a building of `floors` floors."""
+    """The client of a node's successive recorder processes. The building has `floors` floors."""
 
     floors: int
     is_late: bool = field(default=False, init=False)
-    """True while an acknowledgement is overdue."""
+    """True from when an acknowledgement is overdue until the next one arrives, even from another recorder process."""
     refusal: str = field(default="", init=False)
-    """Why the record on the disk cannot be used, for the user; empty if it can."""
+    """The last reason why a recorder could not use the record on the disk, for the user; empty if there was none."""
     _newest: Record | None = field(default=None, init=False)
     _unsent: Record | None = field(default=None, init=False)
-    """The newest record; None if it has been sent already."""
+    """The newest record if it has not been sent to the current recorder process yet, else None."""
     _sent_count: int = field(default=0, init=False)
     _pending: deque[Pending] = field(factory=deque, init=False)
     _received_at_ms: int = field(default=0, init=False)
-    """When the last message arrived."""
+    """When the last message arrived; 0 before the first."""
     _recorded: Calls | None = field(default=None, init=False)
     """The calls in the last record that the current recorder process has written; None before the first."""
     _news: DiskNews = field(default=NOTHING, init=False)
 
     def save(self, record: Record) -> None:
-        """Make *record* the next one to send, unless it equals the last record saved."""
+        """Make *record* the next one to send, unless it equals the record of the previous `save`."""
         if record != self._newest:
             self._newest = self._unsent = record
 
     def message(self) -> bytes | None:
-        """Return the message to send now, if any. Call `note_sent` once it is sent."""
+        """Return the message to send now; None if there is none or the window is full.
+
+        Once the message is sent, call `note_sent`.
+        """
         if self._unsent is None or len(self._pending) >= WINDOW:
             return None
         return write_record(self._unsent).encode()
@@ -88,7 +92,6 @@ class RecorderClient:
         self._unsent = None
 
     def receive(self, message: bytes, now_ms: int) -> None:
-        """Process a message from the recorder."""
         kind, text = message[:1], message[1:].decode()
         self._received_at_ms = now_ms
         if kind == FOUND:
@@ -107,13 +110,13 @@ class RecorderClient:
         self._recorded, self._sent_count, self._unsent = None, 0, self._newest
 
     def wake_at_ms(self) -> int:
-        """Return when an acknowledgement becomes overdue; NEVER_MS if none is expected or one is already overdue."""
+        """Return when an acknowledgement becomes overdue; NEVER_MS if none is expected or `is_late` is already true."""
         if not self._pending or self.is_late:
             return NEVER_MS
         return max(self._pending[0].sent_at_ms, self._received_at_ms) + ACK_TIMEOUT_MS
 
     def detect_lateness(self, now_ms: int) -> bool:
-        """If an acknowledgement has become overdue since the last call, count the disk as failed and return True."""
+        """If an acknowledgement is newly overdue, count the disk as failed and return True; otherwise return False."""
         if now_ms < self.wake_at_ms():
             return False
         self.is_late = True
@@ -121,7 +124,7 @@ class RecorderClient:
         return True
 
     def take_news(self) -> DiskNews:
-        """Return what the worker has learned about the disk since the last call."""
+        """Return the news since this method was last called; NOTHING itself if there is none."""
         news, self._news = self._news, NOTHING
         return news
 

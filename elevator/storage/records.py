@@ -1,8 +1,8 @@
 """Records as text: what a node keeps on its disk.
 
 A record is the JSON `[incarnation, door, entries]`. The door is `[floor, direction]` if it may be open, else `null`. An
-entry lists the presses of one author: `[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the number of
-the author's newest press. The number of each listed press is n - age. Hall calls have car -1.
+entry lists the live presses of one author: `[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the
+number of the author's newest press, live or not. The number of each listed press is n - age. Hall calls have car -1.
 """
 
 import json
@@ -25,7 +25,7 @@ def write_record(record: Record) -> str:
 
 
 def write_entry(entry: Entry) -> str:
-    """Return *entry* as JSON. Formatting numbers by hand is faster than json."""
+    """Return *entry* as JSON. Formatting the numbers here is faster than with json."""
     (id, incarnation), newest = entry.author, entry.newest
     presses = [f"[{button:d},{floor},{car},{newest - n}]" for n, (button, floor, car) in entry.live.items()]
     return f"[{id},{incarnation},{newest},[{','.join(presses)}]]"
@@ -34,7 +34,8 @@ def write_entry(entry: Entry) -> str:
 def read_record(text: str, floors: int) -> Record:
     """Parse the result of `write_record`; raise one of BAD_INPUT if *text* is not a record.
 
-    Calls and open doors at floors that do not exist are dropped. Earlier versions wrote a fourth field; it is ignored.
+    A building of *floors* floors may lack the button of a call or the floor of an open door, because the number of
+    floors has been changed. Such calls and doors are dropped. Earlier versions wrote a fourth field; it is ignored.
     """
     fields = json.loads(text)
     incarnation, door, texts = converter.structure(
@@ -51,7 +52,7 @@ def read_record(text: str, floors: int) -> Record:
 
 
 def read_entry(text: EntryText, floors: int) -> Entry:
-    """Parse an entry and drop calls at floors that do not exist; raise ValueError if the entry is invalid."""
+    """Parse an entry and drop the calls whose buttons do not exist; raise ValueError if the entry is invalid."""
     id, incarnation, newest, presses = text
     for button, _, car, _ in presses:
         if car != (id if button == Button.CAB else EVERY_CAR):
@@ -63,10 +64,10 @@ def read_entry(text: EntryText, floors: int) -> Entry:
 
 
 def complete(record: Record, found: Record) -> Record:
-    """Return *record* merged with *found*, an older record of the same node.
+    """Return *record* with the calls of *found* merged into it. *found* is an older record of the same node.
 
-    If *record* covers all calls of *found*, the node has already merged *found*. The result is then *record* itself.
-    From then on, the caller must not complete records, because that could restore authors that the node has forgotten.
+    If *record* acknowledges all live presses in *found*, return *record* itself. The caller must then not complete
+    later records with *found*, because that could restore calls of authors that the node has forgotten since.
     """
     if all(acknowledges(record.calls, dot) for dot in found.calls.live):
         return record

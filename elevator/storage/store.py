@@ -1,12 +1,12 @@
 """The record on disk: one row in a SQLite database.
 
-1. Every save is a transaction with full synchronisation (fsync): once it returns True, the record is durable.
-2. A file that is damaged or not a regular file is renamed. The node continues without it, and receives its calls from
-   its peers. A file of a newer version stays untouched (StoreError).
+1. Every save is a transaction with full synchronisation (fsync): once `save` returns True, the record is durable.
+2. A file that is damaged or not a regular file is renamed. The node continues without it, and receives from its peers
+   the calls that they know. A file of a newer version stays in place (StoreError).
 3. If the disk fails, is full or is read-only, `save` returns False; `load` and the constructor raise DiskError. The
    disk may recover. Each retry opens the file again, because a file opened on a read-only disk stays read-only.
-4. Only one process pair holds a record. A lock file excludes other nodes; all processes of the pair inherit its
-   descriptor. The database is locked too, so a new recorder waits until its predecessor has finished writing.
+4. Only one process pair uses a record. A lock file excludes other nodes. The supervisor and the worker hold the lock,
+   but the recorder does not. The database has its own lock, so a new recorder waits until its predecessor has ended.
 """
 
 import errno
@@ -24,7 +24,8 @@ from elevator.storage.strict import BAD_INPUT
 
 VERSION = 1
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
-"""The errors that an unusable file causes. UnicodeDecodeError occurs if SQLite's message quotes invalid text."""
+"""The errors that a damaged file causes. UnicodeDecodeError occurs if SQLite's message quotes invalid text. A failing
+disk causes errors of these classes too, so `is_disk_error` tells the two causes apart."""
 DISK_ERRORS = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
@@ -36,23 +37,24 @@ DISK_ERRORS = (
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 )
-"""The SQLite result codes of disk errors. Python's OperationalError is broader: it also covers invalid files."""
+"""SQLite's primary result codes for errors after which a retry may succeed; `is_disk_error` makes two exceptions.
+Python's OperationalError cannot replace them, because it also covers invalid files."""
 TABLE = "CREATE TABLE record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)"
 WRITE = "REPLACE INTO record VALUES (0, ?)"
 BUSY_S = 5.0
 """How long to wait for a database that another process has locked."""
 LOCK_S = 1.0
-"""How long to wait for the lock file. Killed processes take a moment to release it."""
+"""How long to wait for the lock. Killed processes take a moment to release it."""
 DAMAGE_CALM_MS = 10_000
-"""Damage that recurs within this time is not logged again."""
+"""Damage is logged again only if at least this much time has passed without damage (log_damping.py)."""
 PERMANENT = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
-"""The permanent errors of mkdir. Others may be temporary."""
+"""The errors of mkdir after which a retry is useless."""
 
 log = logging.getLogger("elevator")
 
 
 class StoreError(Exception):
-    """The record cannot be used. The message is for the user."""
+    """The record cannot be used, and only the user can change that. The message is for the user."""
 
 
 class DiskError(Exception):
@@ -62,9 +64,9 @@ class DiskError(Exception):
 def lock(directory: Path) -> int | None:
     """Lock the record in *directory*. Return the descriptor of the lock.
 
-    If the disk cannot store a lock file, log the reason and return None. The lock lasts until every process with a copy
-    of the descriptor has ended. Raise StoreError if another process holds the lock, or if the directory cannot be made
-    and a retry is useless.
+    If the lock file cannot be opened, log the reason and return None: the node runs without a lock. The lock lasts
+    until every process with a copy of the descriptor has closed it or ended. Raise StoreError if another node still
+    holds the lock after LOCK_S, or if the directory cannot be made and a retry is useless.
     """
     try:
         make_directory(directory)
@@ -87,7 +89,10 @@ def lock(directory: Path) -> int | None:
 
 
 def make_directory(directory: Path) -> None:
-    """Make *directory* if it does not exist. On failure, raise StoreError if a retry is useless, else DiskError."""
+    """Make *directory* and its parents if needed.
+
+    If that fails, raise StoreError if a retry is useless, else DiskError.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,7 +101,7 @@ def make_directory(directory: Path) -> None:
 
 
 class NoStore:
-    """Stands in for the store of a node that keeps no record. After a restart, only peers still have its calls."""
+    """Stands in for the store of a node that keeps no record. Each save succeeds, but the text is dropped."""
 
     problem = ""
 
@@ -116,7 +121,8 @@ class NoStore:
 class Store:
     """The record in *directory*.
 
-    The constructor makes the directory and the file if needed. It raises StoreError or DiskError on failure.
+    The constructor makes the directory and the file if needed, and renames a damaged file. It raises StoreError or
+    DiskError on failure.
     """
 
     def __init__(self, directory: Path, floors: int) -> None:
@@ -124,14 +130,15 @@ class Store:
         self._floors = floors
         self._damage = Condition(calm_ms=DAMAGE_CALM_MS)
         self.problem = ""
-        """Why the last save failed; empty if it succeeded."""
+        """Why the last save failed; empty if it succeeded or there was none."""
         make_directory(directory)
         self._database = self._open()
 
     def load(self) -> Record | None:
-        """Return the record, or None if it is missing or damaged; raise DiskError if the disk cannot be read.
+        """Return the record, or None if it is missing or damaged.
 
-        A damaged file is renamed and replaced by a new one without a record.
+        A damaged file is renamed and replaced by a new one without a record. Raise DiskError if the disk cannot be
+        read, or if the damaged file cannot be replaced.
         """
         try:
             # Read bytes, not text: for invalid text, SQLite would report an error that looks like a disk error.
@@ -144,7 +151,7 @@ class Store:
             return None
 
     def save(self, text: str) -> bool:
-        """Make a record's *text* (see records.py) durable; return False if that fails."""
+        """Make a record's *text* (see records.py) durable. If that fails, set `problem` and return False."""
         try:
             if self.problem:
                 self._database.close()
@@ -217,7 +224,7 @@ def clock_ms() -> int:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return the device and inode of the file at *path*; None if there is none."""
+    """Return the device and inode of the file at *path*; None if it does not exist or cannot be examined."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Strict parsing of structured text: records and settings."""
+"""Strict conversion of parsed JSON and TOML into typed values, for records and settings."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,15 @@ BAD_INPUT = (
     cattrs.BaseValidationError,
     cattrs.ForbiddenExtraKeysError,
 )
-"""The exceptions that json, cattrs and the parsers of this project raise for invalid input."""
+"""The exceptions with which `read_record` rejects invalid text, including those of json and cattrs."""
 
 
 def strict_converter(*primitives: type, detailed: bool = False) -> cattrs.Converter:
-    """Return a converter that accepts *primitives* only with their exact type. cattrs alone reads "3" as 3."""
+    """Return a converter that rejects unknown keys, and never converts a value to one of *primitives*.
+
+    cattrs alone reads "3" as 3. Here, a value for a type in *primitives*, or for an enum derived from one, must already
+    be of exactly that type. If *detailed* is true, an error names all invalid fields.
+    """
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=detailed)
 
     def exactly(primitive: type) -> Callable[[object, type], object]:
