@@ -45,6 +45,7 @@ BUSY_S = 5.0
 """How long to wait for a database that another process has locked."""
 LOCK_S = 1.0
 """How long to wait for the lock. Killed processes take a moment to release it."""
+NO_LOCK = "cannot lock the record (%s): do not start a second node with this id on this machine"
 DAMAGE_CALM_MS = 10_000
 """Damage is logged again only if at least this much time has passed without damage (log_damping.py)."""
 PERMANENT = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
@@ -64,15 +65,15 @@ class DiskError(Exception):
 def lock(directory: Path) -> int | None:
     """Lock the record in *directory*. Return the descriptor of the lock.
 
-    If the lock file cannot be opened, log the reason and return None: the node runs without a lock. The lock lasts
-    until every process with a copy of the descriptor has closed it or ended. Raise StoreError if another node still
-    holds the lock after LOCK_S, or if the directory cannot be made and a retry is useless.
+    If the lock file cannot be opened or locked, log the reason and return None: the node runs without a lock. The lock
+    lasts until every process with a copy of the descriptor has closed it or ended. Raise StoreError if another node
+    still holds the lock after LOCK_S, or if the directory cannot be made and a retry is useless.
     """
     try:
         make_directory(directory)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except (DiskError, OSError) as error:
-        log.error("cannot lock the record (%s): do not start a second node with this id on this machine", error)
+        log.error(NO_LOCK, error)
         return None
     until = time.monotonic() + LOCK_S
     while True:
@@ -84,6 +85,10 @@ def lock(directory: Path) -> int | None:
                 advice = "give each node its own --id and --state-dir"
                 raise StoreError(f"{directory} is in use by another node on this machine: {advice}") from None
             time.sleep(0.02)
+        except OSError as error:  # For example, a network file system without locks.
+            os.close(descriptor)
+            log.error(NO_LOCK, error)
+            return None
         else:
             return descriptor
 

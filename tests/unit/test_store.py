@@ -1,5 +1,6 @@
 """The record on disk: durability, locking, and recovery from damaged files."""
 
+import errno
 import os
 import random
 import shutil
@@ -53,6 +54,17 @@ def test_second_lock_on_a_record_is_refused(tmp_path: Path, monkeypatch: pytest.
     second = lock(tmp_path / "deep")
     assert second is not None
     os.close(second)
+
+
+def test_failing_lock_is_logged_and_the_node_runs_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    assert lock(tmp_path) is None
+    assert "cannot lock the record ([Errno 37] No locks available)" in caplog.text
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database at all", b"SQLite format 3\0" + b"\xff" * 4000])
