@@ -1,7 +1,7 @@
 """Restores the terminal from the alternate screen, however the program ends.
 
 After errors and most signals, the program restores the terminal itself. SIGKILL cannot be caught, so there is also a
-guard process. It restores the terminal when the kernel closes the program's end of a pipe.
+guard process. If the program dies, the kernel closes its end of a pipe, and the guard restores the terminal.
 """
 
 import os
@@ -17,7 +17,7 @@ LEAVE = "\x1b[?25h\x1b[?1049l"
 
 
 class Modes(NamedTuple):
-    """Settings of the terminal on standard input, before (`saved`) and after (`ours`) the program changed them."""
+    """The settings of the terminal on standard input: `saved` before the program changed them, `ours` afterwards."""
 
     saved: list[object]
     ours: list[object]
@@ -26,7 +26,8 @@ class Modes(NamedTuple):
 def restore(modes: Modes | None) -> None:
     """Leave the alternate screen. Restore the saved settings if the current settings are still this program's own.
 
-    *modes* is None if this program has not changed the settings. A background process may call this function too.
+    *modes* is None if this program has not changed the settings. Ignore errors, because the terminal may be gone. A
+    background process may call this function too, because the function ignores SIGTTOU.
     """
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
@@ -60,7 +61,7 @@ class Guard:
             os._exit(0)
 
     def release(self) -> None:
-        """End the guard process. The caller restores the terminal."""
+        """End the guard process. The caller must restore the terminal itself."""
         os.write(self._lifeline, b"done")
         os.close(self._lifeline)
         os.waitpid(self._pid, 0)
@@ -68,7 +69,10 @@ class Guard:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Have a child process leave the alternate screen if this process is killed inside the block."""
+    """Have a guard process leave the alternate screen if this process is killed inside the block.
+
+    Otherwise the caller must leave the alternate screen itself.
+    """
     guard = Guard(None)
     try:
         yield
