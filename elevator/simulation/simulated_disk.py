@@ -1,7 +1,7 @@
 """The disk of a simulated node, the recorder process that writes to it, and the worker's RecorderClient.
 
-The recorder behaves like storage/recorder.py, but in virtual time. While the worker is frozen, the recorder keeps
-writing, and its messages wait.
+The recorder behaves like storage/recorder.py, but in virtual time. It never refuses a record, and does not check
+whether the record was deleted. While the worker is frozen, the recorder keeps writing, and its messages wait.
 """
 
 import random
@@ -23,7 +23,7 @@ GONE = b""
 
 
 class Received(NamedTuple):
-    """A record that the recorder has received."""
+    """A record that the recorder has received, and its `number`, from 1 for each recorder process."""
 
     number: int
     record: Record
@@ -41,16 +41,16 @@ class SimulatedDisk:
     text: str | None = None
     """The stored record as text; None if the disk is empty."""
     durable: Calls = Calls()
-    """The calls in the stored record."""
+    """The calls in the stored record; empty if there is none."""
     is_broken: bool = False
     """True if reads and writes fail."""
     write_max_ms: int = SOUND_MS
     """The longest time that a write takes."""
     client: RecorderClient = field(default=Factory(lambda self: RecorderClient(self.floors), takes_self=True))
     requested: Record | None = None
-    """The newest record that the worker wants to save."""
+    """The record of the worker's last `save`; None if there was none since the worker started."""
     inbox: list[bytes] = field(factory=list)
-    """Messages from the recorder that the worker has not received."""
+    """Messages from the recorder that the worker has not received yet."""
     received_count: int = 0
     """The number of records that the running recorder has received."""
     newest: Received | None = None
@@ -58,14 +58,14 @@ class SimulatedDisk:
     writing: Received | None = None
     """The record that is being written; None if there is none."""
     is_open: bool = False
-    """True if the recorder has read the stored record."""
+    """True if the running recorder has read the disk, even if the disk was empty."""
     has_failed_to_read: bool = False
-    """True if the recorder has failed to read the stored record, so that the worker may lack it."""
+    """True if the running recorder ever failed to read the disk, so that the worker may lack the stored record."""
     found_late: Record | None = None
-    """The stored record, if the recorder could not read it at first. The recorder adds its calls to new records until
-    the worker has merged them."""
+    """The stored record, if the recorder could not read it at first, else None. The recorder adds its calls to new
+    records until the worker has merged them."""
     recorder_at_ms: int = NEVER_MS
-    """When the recorder acts next."""
+    """When the recorder acts next; NEVER_MS if it has nothing to do."""
     due_at_ms: int = NEVER_MS
     """When the recorder or the worker's client acts next."""
 
@@ -90,7 +90,7 @@ class SimulatedDisk:
         self.send(now_ms)
 
     def send(self, now_ms: int) -> None:
-        """Send the newest record to the recorder, once the recorder has answered the previous one."""
+        """If the recorder is alive, send it the client's message, if there is one. Update `due_at_ms`."""
         message = None if GONE in self.inbox else self.client.message()
         if message is not None and self.requested is not None:
             self.client.note_sent(now_ms)
@@ -103,7 +103,10 @@ class SimulatedDisk:
         self.due_at_ms = min(self.recorder_at_ms, self.client.wake_at_ms())
 
     def receive(self, now_ms: int) -> DiskNews:
-        """Deliver the recorder's messages to the worker; return what the worker has learned from them."""
+        """Deliver the recorder's messages to the worker. Replace a lost recorder, and send it the newest record.
+
+        Return what the worker has learned about the disk, including that an acknowledgement is overdue.
+        """
         inbox, self.inbox = self.inbox, []
         for message in inbox:
             if message == GONE:
@@ -128,7 +131,7 @@ class SimulatedDisk:
             self.recorder_at_ms = now_ms + self.rng.randint(0, self.write_max_ms)
 
     def finish_soon(self, now_ms: int) -> None:
-        """Finish the current write within SOUND_MS if the disk works and is fast."""
+        """Finish the current write within SOUND_MS if the disk is neither broken nor slow any more."""
         if self.writing is not None and self.write_max_ms == SOUND_MS and not self.is_broken:
             self.recorder_at_ms = min(self.recorder_at_ms, now_ms + SOUND_MS)
             self.due_at_ms = min(self.due_at_ms, self.recorder_at_ms)
@@ -160,7 +163,7 @@ class SimulatedDisk:
     def open(self, now_ms: int) -> None:
         """Read the stored record and send it to the worker.
 
-        If an earlier read failed, wait up to RETRY_MS for the worker to merge it and save the result.
+        If an earlier read failed, wait up to RETRY_MS for the worker to merge the record and save the result.
         """
         found = self.read()
         self.is_open = True
@@ -178,8 +181,9 @@ class SimulatedDisk:
     def lose_worker(self, is_killed: bool) -> None:
         """End the worker and its recorder.
 
-        If *is_killed* is true, the recorder is killed too and may lose what it has received. Otherwise it still
-        writes the newest record, unless the disk fails or the recorder has not read the stored record yet.
+        If *is_killed* is true, the recorder is killed too. By chance, it still writes the newest record, finishes only
+        the current write, or writes nothing. Otherwise it writes the newest record. In both cases, it writes nothing if
+        the disk fails or the recorder has not read the disk yet.
         """
         choice = self.rng.randrange(3) if is_killed else 2
         self.end_recorder((None, self.writing, self.newest)[choice])
@@ -192,7 +196,7 @@ class SimulatedDisk:
         self.recorder_at_ms = self.due_at_ms = NEVER_MS
 
     def finish(self, done: Received) -> None:
-        """Add the calls of `found_late` to *done* if necessary, and store the record."""
+        """Store the record in *done*, with the calls of `found_late` unless the worker has merged them."""
         record, text = done.record, done.text
         if self.found_late is not None:
             completed = complete(record, self.found_late)

@@ -39,7 +39,7 @@ from elevator.simulation.simulated_server import SimulatedServer
 REMEMBERED_MAX = 2000
 SETTLED_MS, SENSOR_LEAD_MS = 1000, 50
 DISTURBING = PROGRAM_FAULTS | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.DEAD_SENSOR}
-"""Faults after which a program may need SETTLED_MS to learn where its car is."""
+"""Faults that may hide from a program where its car is, while they last and for SETTLED_MS after their end."""
 POINTS: Mapping[type, tuple[Point, Point]] = {
     Outputs: (Point.BEFORE_HARDWARE, Point.AFTER_HARDWARE),
     Record: (Point.BEFORE_RECORD, Point.WHILE_RECORDING),
@@ -63,18 +63,18 @@ class SimulatedNode:
         self.number = number
         """The node's number in the world, which is unique."""
         self.id = id
-        """The id in the program's configuration. A duplicate node has the id of another node."""
+        """The id in the program's configuration. A misconfigured node may have the id of another node."""
         self.name = str(number) if number < trial.plan.cars else f"{id}*"
-        """The node's name in the transcript."""
+        """The node's name in the transcript: the number, or the id and an asterisk for a misconfigured node."""
         self.floors = shaft.floors
         self.faults: list[InjectedFault] = []
-        """The active faults."""
+        """The active faults of this node."""
         self.disturbed_at_ms = 0
         """When a DISTURBING fault last began or ended, or the program started, ended or resumed."""
         self.sensed_at_ms = 0
         """When the floor sensor last changed."""
         self.is_full_turn = False
-        """True if the current turn runs a full step. A turn that only extends the timeouts of peers needs none."""
+        """True if the last or current turn runs a full step. A turn that only extends peers' timeouts needs none."""
         self.disk = SimulatedDisk(shaft.floors, trial.rng, self.on_stored)
         self.process = SimulatedProcess(freeze)
         self.server = SimulatedServer(elevators.new_elevator(shaft), trial.rng, self.on_elevator_changed)
@@ -106,7 +106,7 @@ class SimulatedNode:
     def on_elevator_changed(
         self, before: SimulatedElevator, after: SimulatedElevator, events: Iterable[Event] = ()
     ) -> None:
-        """Emit a change of the elevator, log its *events*, and schedule a sweep."""
+        """Emit the change of the elevator unless *before* is *after*. Log the *events*, and schedule a sweep."""
         now_ms = self.trial.now_ms
         if before is not after:
             if before.sensed != after.sensed:
@@ -120,7 +120,7 @@ class SimulatedNode:
         self.trial.emit(RecordStored(self.number, record))
 
     def is_position_certain(self) -> bool:
-        """Return whether the program knows where its car is. Only then can it recognize an impossible floor."""
+        """Return whether the program certainly knows where its car is. Only then can it detect an impossible floor."""
         now_ms = self.trial.now_ms
         if self.has(*DISTURBING) or now_ms - self.disturbed_at_ms < SETTLED_MS:
             return False
@@ -149,7 +149,8 @@ class SimulatedNode:
     def end_program(self, is_worker: bool = False) -> None:
         """Kill the program. Its connection to the server breaks, so the motor stops.
 
-        If *is_worker* is true, only the worker dies. The recorder process still writes the newest record.
+        If *is_worker* is true, only the worker is killed, and the recorder process still tries to write the newest
+        record.
         """
         now_ms = self.disturbed_at_ms = self.trial.now_ms
         self.trial.log(f"node {self.name} dies")
@@ -224,7 +225,7 @@ class SimulatedNode:
     def turn(self, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Let the recorder act if it is due. Then complete an interrupted turn, if any, and take another.
 
-        A frozen program takes no turn. A fault may kill or freeze the program in mid-turn.
+        A dead or frozen program takes no turn. A fault may kill or freeze the program in mid-turn.
         """
         trial, process, disk = self.trial, self.process, self.disk
         try:
@@ -260,7 +261,7 @@ class SimulatedNode:
                 trial.log(f"node {self.name}: {logged.text}")
 
     def perform_outputs(self) -> None:
-        """Perform the remaining outputs of the turn. A fault may kill or freeze the program before or after each."""
+        """Perform the remaining outputs of the newest turn. A fault may kill or freeze the program around each one."""
         process, now_ms = self.process, self.trial.now_ms
         while process.outputs:
             output = process.outputs[0]
@@ -282,7 +283,7 @@ class SimulatedNode:
     # What `turn` calls: these functions read the inputs and collect the outputs.
 
     def read_inputs(self) -> tuple[int, Inputs | None]:
-        """Return the current time and the newest inputs of the panel (None if they are stale)."""
+        """Return the current time and the newest inputs of the panel (None if there are none or they are stale)."""
         return self.trial.now_ms, self.panel.client.inputs(self.trial.now_ms)
 
     def read_inputs_again(self) -> tuple[int, Inputs | None]:

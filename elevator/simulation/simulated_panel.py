@@ -1,7 +1,7 @@
-"""The connection of a simulated program to its elevator server. Its PanelClient sweeps the panel every SWEEP_MS.
+"""The connection of a simulated program to its elevator server.
 
-As long as nothing changes on the panel, each sweep returns the same reply, so the world skips these sweeps. Before a
-turn, `catch_up` gives the client the reply to the last skipped sweep.
+A real node sweeps its panel every SWEEP_MS. As long as nothing changes on the panel, each sweep returns the same reply,
+so the world skips these sweeps. Before a turn, `catch_up` gives the client the reply to the last skipped sweep.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class SimulatedPanel:
     misread: Callable[[bytes], bytes]
     """Applies faults of the floor sensor to a reply."""
     phase_ms: int
-    """The offset of each sweep from the multiples of SWEEP_MS."""
+    """The usual offset of a sweep from a multiple of SWEEP_MS. It may differ after a slow reply or a reconnect."""
     is_unreachable: bool = False
     """True if the server refuses connections."""
     is_disconnected: bool = False
@@ -42,12 +42,15 @@ class SimulatedPanel:
         self.is_disconnected = False
 
     def sweep_soon(self, now_ms: int) -> None:
-        """Schedule a sweep at the earliest time that the sweep interval allows."""
+        """Schedule a sweep for the earliest time that SWEEP_MS and `phase_ms` allow, unless one is due before that."""
         next_ms = now_ms + (self.phase_ms - now_ms) % SWEEP_MS
         self.sweep_at_ms = min(self.sweep_at_ms, next_ms if next_ms > self.swept_at_ms else next_ms + SWEEP_MS)
 
     def catch_up(self, now_ms: int) -> None:
-        """Give the client the reply to the last skipped sweep, if any. Do nothing if its newest reply is recent."""
+        """Give the client the reply to the last skipped sweep, if any.
+
+        Do nothing if the client sent its newest answered sweep less than RECENT_MS ago.
+        """
         client = self.client
         if now_ms - client.newest_asked_at_ms < RECENT_MS:
             return
@@ -64,7 +67,7 @@ class SimulatedPanel:
             self.sweep_at_ms = min(self.sweep_at_ms, self.server.due_to_client_at_ms)
 
     def sweep(self, now_ms: int) -> None:
-        """Do the next step that is due: detect a lost server, send a sweep, or read its reply."""
+        """Detect a broken connection, or send a sweep and read its reply, as far as each is due."""
         server, client = self.server, self.client
         self.sweep_at_ms = NEVER_MS
         if self.is_unreachable and now_ms < self.unnoticed_until_ms and client.inputs(now_ms) is not None:

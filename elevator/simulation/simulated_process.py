@@ -17,7 +17,7 @@ comes close."""
 
 
 class Killed(Exception):
-    """The program was killed during a turn. The argument is the `Point` at which this happened."""
+    """The program was killed at a `Point` of a turn, which is the argument."""
 
 
 class Frozen(Exception):
@@ -26,21 +26,21 @@ class Frozen(Exception):
 
 @define(eq=False)
 class SimulatedProcess:
-    """The process that runs a node's program: the core's state, and what is left of an interrupted turn."""
+    """The process that runs a node's program: the core's state, the rest of an interrupted turn, and pending faults."""
 
     freeze: Callable[[InjectedFault], None]
     """Begins a fault that freezes the process."""
     state: Node | None = None
-    """The core's state; None if the process is dead."""
+    """The core's state; None if the process is dead or has not started."""
     is_frozen: bool = False
     backlog: list[Heartbeat] = field(factory=list)
     """Heartbeats that arrived while the process was frozen."""
     kill_at: int | Point | None = None
-    """Where to kill the process: a point of a turn, or the number of points to pass first. None if no kill is due."""
+    """Where to kill the process: a point of a turn, or how many points to pass first. None if no kill is pending."""
     pending_freeze: InjectedFault | None = None
     """The fault that will freeze the process when it reaches the fault's `point`; None if there is none."""
     unfinished: Tick | None = None
-    """The tick of the current turn, or of a turn that was frozen before its first output; None if there is neither."""
+    """The tick of the current turn, or of a turn that `Frozen` has interrupted; None if there is neither."""
     outputs: list[Outputs | Record | Heartbeat] = field(factory=list)
     """Outputs of the newest turn that have not been performed yet. A frozen process performs them when it resumes."""
     wake_at_ms: int = NEVER_MS
@@ -57,7 +57,8 @@ class SimulatedProcess:
     def interrupt_if_due(self, point: Point) -> bool:
         """Freeze or kill the process if that is due at *point* of the turn.
 
-        Return True if it is frozen now. Raise Killed if it must die. Otherwise count the point and return False.
+        Return True if it is frozen now. Raise Killed if it must die. Otherwise return False and, if
+        `kill_at` counts points, decrement it.
         """
         if self.freeze_if_due(point):
             return True
@@ -68,7 +69,10 @@ class SimulatedProcess:
         return False
 
     def freeze_if_due(self, point: Point) -> bool:
-        """Freeze the process if a fault is pending for this *point*; return whether it froze."""
+        """Freeze the process if a fault is pending for this *point*; return whether it froze.
+
+        It never freezes between turns or while it performs the outputs of an earlier turn.
+        """
         if self.pending_freeze is None or self.pending_freeze.point is not point or self.unfinished is None:
             return False
         fault, self.pending_freeze = self.pending_freeze, None

@@ -12,14 +12,14 @@ from elevator.core.model import NEVER_MS
 
 @define(eq=False)
 class SimulatedServer:
-    """An elevator server with its elevator. It executes requests in order, with a random delay of up to `lag_ms`."""
+    """An elevator server with its elevator. It executes requests in order. `lag_ms` may delay commands and replies."""
 
     elevator: SimulatedElevator
     rng: random.Random
     on_change: Callable[[SimulatedElevator, SimulatedElevator, Iterable[Event]], None]
-    """Called with the elevator before and after each change, and the events of the change."""
+    """Called with the old and the new elevator, which may be the same, and with the events of the change."""
     lag_ms: int = 0
-    """The longest delay of a command or a reply; 0 without a fault."""
+    """The longest of the random delays of commands and replies; 0 without a fault."""
     requests: bytes = b""
     """Commands that have not been executed yet, and perhaps a sweep."""
     requests_at_ms: int = 0
@@ -41,12 +41,12 @@ class SimulatedServer:
         self.replace(elevator, elevators.changes(self.elevator, elevator, now_ms))
 
     def settle(self, now_ms: int) -> None:
-        """Advance the elevator to *now_ms*."""
+        """Apply the changes that the elevator makes by itself until *now_ms*."""
         self.replace(*elevators.settle(self.elevator, now_ms))
 
     @property
     def due_to_client_at_ms(self) -> int:
-        """When the server next executes requests or sends a reply."""
+        """When the server next executes requests or sends a reply; NEVER_MS if it has neither."""
         return min(
             self.requests_at_ms if self.requests else NEVER_MS, self.reply_at_ms if self.reply is not None else NEVER_MS
         )
@@ -63,7 +63,7 @@ class SimulatedServer:
             self.reply, self.reply_at_ms = self.exchange(sweep, now_ms), self.after_lag_ms(now_ms)
 
     def receive_commands(self, commands: bytes, now_ms: int) -> None:
-        """Receive *commands*, which have no reply, and execute them after all pending requests."""
+        """Receive *commands*, which have no reply. Execute them after all pending requests, when those are due."""
         if not self.requests:
             self.requests_at_ms = max(self.after_lag_ms(now_ms), self.reply_at_ms if self.reply is not None else 0)
         self.requests += commands
@@ -78,12 +78,12 @@ class SimulatedServer:
                 self.reply, self.reply_at_ms = replies, now_ms
 
     def execute_all(self, now_ms: int) -> None:
-        """Execute the pending requests at once, because the connection ends."""
+        """Execute the pending requests at once, because the connection begins or ends."""
         self.requests_at_ms = now_ms
         self.execute_due(now_ms)
 
     def put_back(self, now_ms: int) -> None:
-        """If the car has left its shaft, move it back to the end floor and stop its motor, as an operator would."""
+        """If the car has left its shaft, move it to the nearest floor and stop its motor, as an operator would."""
         if self.elevator.out:
             self.change(elevators.put_back(self.elevator, now_ms), now_ms)
 

@@ -4,8 +4,8 @@ Time is an integer number of milliseconds and jumps from event to event. The nod
 records and hardware messages pass through the production codecs. The network, the disks, the clock, the processes, the
 elevators and the passengers are simulated.
 
-All panels must show the same hall lamps within AGREE_MS after the last fault. Then the cars must serve all calls and
-come to rest.
+AGREE_MS after all temporary faults have ended, all panels must show the same hall lamps, unless a link has failed
+permanently. Then the cars must serve all calls and come to rest. Cars with permanent faults are exempt from both.
 
 All randomness comes from the plan and from generators seeded by it, so a run can be repeated exactly. Two runs with the
 same digest have the same transcript.
@@ -42,11 +42,11 @@ from elevator.simulation.observed import ObservedNode, ObservedTrial
 from elevator.simulation.simulated_node import SimulatedNode
 
 PRESS_MS = 200
-"""How long a passenger holds a button."""
+"""How long a passenger of `Plan.flow` holds a button."""
 CHECK_MS = 10
 """The shortest time between two `TimePassed` events."""
 AGREE_MS = 1000
-"""The longest time after the last fault until all panels show the same hall lamps."""
+"""How long after `Plan.calm_at_ms` all panels must show the same hall lamps."""
 EXCHANGE_MS = 300
 """The extra time at the end of a run, in which every node receives the final heartbeats of all others."""
 
@@ -108,7 +108,7 @@ class World(ObservedTrial):
     def busy_cars(self) -> list[str]:
         """Return the names of the cars that have calls, a lit lamp, an open door, a running motor or a fault.
 
-        Cars with a permanent fault do not count.
+        A car whose program does not run counts as busy. Cars with a permanent fault do not count.
         """
         lost = self.plan.lost_cars()
         return [node.name for node in self.nodes if node.number not in lost and not self.is_idle(node)]
@@ -179,7 +179,7 @@ class World(ObservedTrial):
                 self.nodes[receiver].receive(heartbeats)
 
     def send_ghost_heartbeat(self) -> None:
-        """Send a heartbeat of the ghost to all nodes."""
+        """Send a heartbeat of the ghost to all nodes, and schedule the next. Network faults do not affect it."""
         self.ghost.due_at_ms = self.now_ms + HEARTBEAT_MS
         known = Calls()
         for node in self.nodes:
@@ -189,20 +189,21 @@ class World(ObservedTrial):
         self.links.deliver_at([node.number for node in self.nodes], heartbeat, self.now_ms + 1)
 
     def attack(self) -> None:
-        """Send every running node a datagram that it must reject."""
+        """Send every running node a datagram that it must reject, and fail if it does not. Schedule the next attack."""
         self.attack_at_ms = self.now_ms + self.attacker.rng.randint(1, EVERY_MS)
         for node in self.nodes:
             if node.state is not None:
                 what, datagram = self.attacker.draw(node.accepted)
                 if node.admission.admit(datagram) is not None:
-                    self.fail(f"node {node.name} accepted an invalid datagram: {what}")
+                    self.fail(f"node {node.name} accepted a datagram of the attacker: {what}")
 
     # Faults
 
     def trigger(self, fault: InjectedFault, begins: bool) -> None:
-        """Begin or end a fault, unless it is a crash that has ended already.
+        """Begin or end a fault, but do not end a crash that has ended already.
 
-        A freeze at a point of a turn begins only when the program reaches that point.
+        A freeze at a point of a turn waits until the program reaches that point. If its end comes first, it never
+        begins. It begins at once if the program is dead or frozen, or if another freeze is waiting.
         """
         at_point = fault.kind is FaultKind.FREEZE and fault.point is not None
         process = self.nodes[fault.target].process if at_point else None
@@ -240,7 +241,7 @@ class World(ObservedTrial):
         self.begin_or_end(fault, begins=True)
 
     def join_misconfigured(self, fault: InjectedFault) -> None:
-        """Start the misconfigured node, with an elevator of its own."""
+        """Add the misconfigured node of *fault*, with an elevator of its own, and start it."""
         assert len(self.nodes) == self.plan.cars, "only one misconfigured node at a time"
         floors = fault.detail if fault.kind is FaultKind.OTHER_FLOORS else self.plan.floors
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
@@ -253,9 +254,9 @@ class World(ObservedTrial):
         self.nodes.pop()
 
     def start_next_worker_soon(self, event: ProgramEnded) -> None:
-        """End the CRASH fault of a node after its `delay_ms`, if it has not ended by then.
+        """Schedule the end of each CRASH fault of a node whose program has ended, after the fault's `delay_ms`.
 
-        The next worker starts when the fault ends.
+        The fault may end earlier, at its `until_ms`. The next worker starts once no fault stops the program any more.
         """
         crashes = [fault for fault in self.nodes[event.node].faults if fault.kind is FaultKind.CRASH]
         ends: list[Act] = [(self.now_ms + fault.delay_ms, False, fault) for fault in crashes]
@@ -267,7 +268,7 @@ Act = tuple[int, bool, InjectedFault | Press]
 
 
 def script(plan: Plan) -> list[Act]:
-    """Return the acts of the plan, the latest first."""
+    """Return the acts of the plan, the next act last. At equal times, faults end before other faults begin."""
     acts: list[Act] = [(press.at_ms, True, press) for press in plan.presses]
     for fault in plan.faults:
         acts += [(fault.at_ms, True, fault), (fault.until_ms, False, fault)]
@@ -279,11 +280,11 @@ def latest_first(acts: Iterable[Act]) -> list[Act]:
 
 
 def drain_time_ms(plan: Plan) -> int:
-    """Return how long a group may take, after the last fault, to serve every possible call.
+    """Return how long after `calm_at_ms` a group may take to serve every possible call.
 
-    In that time, one car can go up, down and up again and open its door at every floor. There is time to search for a
-    floor and to restart the motor. If a ghost claims the calls, the other cars must first wait until A2 lets them claim
-    the same calls.
+    In that time, one car can go up, down and up again and open its door once at every floor. There is time to search
+    for a floor and to restart the motor. If a ghost claims the calls, the other cars must first wait until A2 lets them
+    claim the same calls.
     """
     ghost = any(fault.kind is FaultKind.GHOST and fault.until_ms == NEVER_MS for fault in plan.faults)
     starvation_ms = 30_000 + 10_000 * plan.floors if ghost else 0
