@@ -1,4 +1,4 @@
-"""A node that receives forged datagrams."""
+"""A node that receives a forged heartbeat."""
 
 import pytest
 from steps import UP, Group, make_calls, settle
@@ -10,7 +10,7 @@ from elevator.simulation.links import GROUP
 
 
 @pytest.mark.rule("G6", "S2")
-def test_node_ignores_a_forged_acknowledgement_of_its_own_presses() -> None:
+def test_node_ignores_a_forged_acknowledgement_of_presses_that_it_has_not_registered() -> None:
     group = Group(cars=2, at=(0, 0))
     victim = group[0].node
     calls = make_calls({}, {victim.me: COUNT_MAX})

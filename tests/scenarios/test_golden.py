@@ -5,8 +5,8 @@ judges of the simulated world check each scenario while it runs. At the end, the
 
 A transcript lists the faults, and what a bystander sees: buttons, lamps, doors, motors and floors. From each node's
 log, it adds which nodes are alive, which cars are out of service, which direction an open door announces, and which
-nodes have the same id. Times are in seconds. A panel is swept every 10 ms, and a datagram takes 1 ms. The startup is
-always the same and is left out.
+nodes have the same id. Times are in seconds. A panel is swept every 10 ms, and a datagram takes 1 ms. The first 500 ms,
+in which the nodes start, are left out.
 """
 
 import difflib
@@ -33,12 +33,15 @@ SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""Golden transcripts show a line about a car or node only if its text begins with one of these words. They show every
-line about something else."""
+"""Golden transcripts show a line about a car or a node only if its text begins with one of these phrases. They also
+show when each fault begins and ends."""
 
 
 class Scenario(NamedTuple):
-    """A script of presses and faults up to `ends_ms`, and an introduction to its transcript."""
+    """A script of presses and faults, all over by `ends_ms`, and an introduction to its transcript.
+
+    The run continues after `ends_ms` until every call is served.
+    """
 
     introduction: str
     rules: pytest.MarkDecorator
@@ -182,7 +185,10 @@ def visible_events(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
 
 
 def render(scenario: Scenario, lines: Iterable[str]) -> str:
-    """Format a golden transcript. Cars or nodes with the same event at the same time share a line."""
+    """Format a golden transcript.
+
+    Successive events at the same time that all concern cars, or all nodes, share a line if their texts are equal.
+    """
     text = [textwrap.fill(scenario.introduction, 100), ""]
     for (at_ms, kind), group in groupby(visible_events(lines), key=lambda event: event[:2]):
         names: dict[str, list[str]] = {}
@@ -203,7 +209,7 @@ def test_transcript_matches_the_golden_file(name: str) -> None:
         pytest.fail(intro + "\n".join(changes), pytrace=False)
 
 
-def test_every_golden_file_has_a_scenario() -> None:
+def test_each_scenario_has_a_golden_file_and_vice_versa() -> None:
     assert {file.stem for file in GOLDEN.iterdir()} == SCENARIOS.keys()
 
 

@@ -1,4 +1,4 @@
-"""The guarantee: a call whose lamp is lit is served, whatever fails, and other cars take over soon."""
+"""Failures: a call whose lamp is lit is served nevertheless, and other cars take over soon."""
 
 import pytest
 from attrs import evolve
@@ -35,7 +35,7 @@ from elevator.simulation.links import GROUP
 
 
 @pytest.mark.rule("D1", "C11")
-def test_car_that_moved_during_a_server_outage_opens_its_door_only_at_standstill() -> None:
+def test_car_that_moves_when_its_server_returns_opens_its_door_only_at_standstill() -> None:
     group = Group(cars=1, at=(1,), judged=False)
     group.press(0, CAB, 1)
     group.run(500)
@@ -62,7 +62,7 @@ def test_another_car_starts_for_a_killed_nodes_hall_call_within_400_ms() -> None
 
 
 @pytest.mark.rule("G2", "G3")
-def test_another_car_starts_for_the_call_within_2_s_of_a_motor_power_failure() -> None:
+def test_another_car_starts_for_a_hall_call_within_2_s_of_a_motor_power_failure() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, UP, 2)
     settle(group)
@@ -230,7 +230,7 @@ def test_car_learns_no_travel_time_from_a_motor_power_failure() -> None:
 
 
 @pytest.mark.rule("C8")
-def test_car_learns_no_travel_time_while_its_node_is_stalled() -> None:
+def test_car_learns_no_travel_time_if_its_node_is_frozen_while_the_car_leaves_a_floor() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     group.run_until(lambda: group[0].elevator.shaft.motor is Motor.UP, 100)
@@ -301,7 +301,7 @@ def test_nodes_forget_old_incarnations_of_a_node_that_often_restarts() -> None:
 
 
 @pytest.mark.rule("G3")
-def test_faster_car_takes_over_the_hall_call_of_an_obstructed_car_within_300_ms() -> None:
+def test_car_that_will_arrive_sooner_takes_over_the_hall_call_of_an_obstructed_car_within_300_ms() -> None:
     group = Group(cars=2, floors=9, at=(1, 8))
     group.press(0, CAB, 1)
     group.run(1000)

@@ -1,4 +1,4 @@
-"""Buttons and lamps."""
+"""Buttons, lamps and the floor indicator."""
 
 import pytest
 from steps import CAB, DOWN, UP, Group, floor_of, group_with_duplicate, lamps, partition, settle
@@ -75,7 +75,7 @@ def test_late_datagram_of_the_previous_incarnation_does_not_darken_a_lamp() -> N
 
 
 @pytest.mark.rule("L3", "L4")
-def test_lamps_stay_lit_when_their_node_restarts_before_a_peer_has_stored_the_calls() -> None:
+def test_lamps_stay_lit_when_their_node_restarts_before_all_peers_have_stored_the_calls() -> None:
     group = Group(at=(0, 0, 0))
     partition(group, {0}, {1, 2})
     group.run(500)
@@ -98,7 +98,7 @@ def test_lamps_stay_lit_when_their_node_restarts_before_a_peer_has_stored_the_ca
 
 
 @pytest.mark.rule("L2", "L3")
-def test_cab_lamp_of_a_duplicate_lights_once_no_live_peer_hears_the_duplicate() -> None:
+def test_cab_lamp_of_a_duplicate_lights_once_no_live_peer_hears_the_shared_id() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 2)
     group.run(100)

@@ -70,7 +70,7 @@ def test_each_scenario_has_a_marker_and_no_test_name_begins_with_a_rule() -> Non
     scenarios = [name for file in SCENARIOS.glob("*.py") for name in functions.findall(file.read_text())]
     marked = {mention.name for mention in all_marks()}
     # These two tests use the table of golden scenarios, whose entries have the markers.
-    tables = {"test_transcript_matches_the_golden_file", "test_every_golden_file_has_a_scenario"}
+    tables = {"test_transcript_matches_the_golden_file", "test_each_scenario_has_a_golden_file_and_vice_versa"}
     assert [name for name in scenarios if name not in marked | tables] == []
     assert [name for name, times in Counter(scenarios).items() if times > 1] == []
     tests = [name for file in python_files("tests") for name in functions.findall(file.read_text())]
