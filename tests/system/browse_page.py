@@ -1,4 +1,4 @@
-"""The page in a real browser: headless chromium. `just test-page` runs these tests.
+"""The demo's page in a real browser, headless chromium. `just test-page` runs these tests.
 
 The tests find most elements by accessible name, so a missing name fails a test. Screenshots are stored in .cache/page/.
 """
@@ -25,11 +25,11 @@ from elevator.exam.sandbox import obstacle
 PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
-"""Enough floors that one is always far from every parked car."""
+"""More floors than cars, so that `Page.far_floor` always finds one at which no car is parked."""
 PARKED_S = 1.0
-"""A car counts as parked once it has been stationary for this long."""
+"""The cars count as parked once all of them have been at rest for this long."""
 AT_WORK = ("At rest", "Door open", "Going up", "Going down")
-"""The conditions that the page shows for a car without a fault."""
+"""What `Page.condition` returns unless it names a fault."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
 
 
@@ -51,7 +51,7 @@ class Page:
         self.browser = browser
 
     def named(self, name: str) -> WebElement:
-        """Return the element whose accessible name starts with *name*."""
+        """Return the first element whose accessible name starts with *name*."""
         return self.browser.find_element(By.CSS_SELECTOR, f'[aria-label^="{name}"]')
 
     def call(self, kind: str, floor: int, panel: int) -> WebElement:
@@ -61,14 +61,14 @@ class Page:
         return element.get_attribute("aria-pressed") == "true"
 
     def condition(self, car: int) -> str:
-        """Return the condition of a car and its node, as shown below the car's title."""
+        """Return the text below a car's title, such as "At rest" or "Node killed"."""
         return self.named(f"Car {car}").find_element(By.CSS_SELECTOR, ".alive").text
 
     def is_open_at(self, car: int, floor: int) -> bool:
         return re.fullmatch(rf"Floor indicator {floor}\b.*door open", self.floor_indicator(car)) is not None
 
     def floor_indicator(self, car: int) -> str:
-        """Return the accessible name of a car's floor indicator."""
+        """Return the accessible name of a car's floor indicator, such as "Floor indicator 3, up, door open"."""
         return self.named(f"Car {car}").find_element(By.CSS_SELECTOR, ".screen").get_attribute("aria-label") or ""
 
     def height(self, car: int) -> float:
@@ -86,7 +86,7 @@ class Page:
             time.sleep(0.02)
 
     def far_floor(self) -> int:
-        """Wait until all cars are parked at different floors. Return the floor that is farthest from any car."""
+        """Wait until all cars are parked at different floors. Return the floor whose nearest car is farthest away."""
 
         def at() -> list[int]:
             found = [re.match(r"Floor indicator (\d+)", self.floor_indicator(car)) for car in CARS]
@@ -158,7 +158,7 @@ def test_page_shows_a_killed_node_and_another_car_serves_its_call(page: Page) ->
     page.wait(lambda: page.condition(victim) in AT_WORK, "the node was back")
 
 
-def test_page_shows_the_effect_of_its_fault_buttons(page: Page) -> None:
+def test_page_shows_faults_caused_and_repaired_by_its_buttons(page: Page) -> None:
     for switch, words in (
         ("Hold stop", "Out of service: stop button"),
         ("Unplug network", "Network unplugged"),
@@ -198,7 +198,7 @@ def test_page_can_be_used_with_the_keyboard(page: Page) -> None:
     page.wait(lambda: page.is_open_at(0, 2), "the car came")
 
 
-def test_every_button_has_an_accessible_name_and_state(page: Page) -> None:
+def test_every_button_of_a_car_has_an_accessible_name_and_state(page: Page) -> None:
     nameless = page.browser.execute_script(
         "return [...document.querySelectorAll('#building button:not([hidden])')]"
         ".filter((each) => !each.getAttribute('aria-label') || !/^(true|false)$/.test(each.ariaPressed))"
@@ -209,7 +209,9 @@ def test_every_button_has_an_accessible_name_and_state(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_page_fits_the_screen(page: Page, size: str, scheme: str) -> None:
+def test_page_fits_the_width_has_large_buttons_and_follows_the_colour_scheme(
+    page: Page, size: str, scheme: str
+) -> None:
     width, height = SIZES[size]
     browser = page.browser
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
@@ -249,7 +251,7 @@ def test_page_reports_a_lost_connection_and_reconnects(browser: webdriver.Chrome
     browser.get("about:blank")
 
 
-def test_page_of_other_controllers_lacks_what_only_nodes_report(browser: webdriver.Chrome) -> None:
+def test_page_of_other_controllers_offers_faults_but_lacks_what_only_nodes_report(browser: webdriver.Chrome) -> None:
     if reason := obstacle():
         pytest.skip(reason)
     page = Page(browser)

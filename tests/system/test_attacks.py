@@ -1,4 +1,4 @@
-"""Complete nodes on a network with an attacker: keys, forgeries, replays, damage and floods."""
+"""Complete nodes with and without keys, and attacks on their network: forgeries, replays, damage and floods."""
 
 import itertools
 import os
@@ -44,7 +44,7 @@ def key_file(file: Path, *keys: bytes) -> tuple[str, str]:
 OLD, NEW = b"o" * 32, b"n" * 32
 
 
-def test_group_changes_its_key_node_by_node(tmp_path: Path) -> None:
+def test_group_changes_its_key_node_by_node_without_dropped_datagrams(tmp_path: Path) -> None:
     old, both = key_file(tmp_path / "old", OLD), key_file(tmp_path / "both", OLD, NEW)
     swapped, new = key_file(tmp_path / "swapped", NEW, OLD), key_file(tmp_path / "new", NEW)
     with lab(tmp_path, cars=2, start=False) as group:
@@ -73,7 +73,7 @@ def forged(group: str, sequence: int, key: bytes) -> bytes:
 
 
 @pytest.mark.rule("S1")
-def test_forged_calls_light_no_lamp(tmp_path: Path) -> None:
+def test_calls_forged_without_the_key_light_no_lamp(tmp_path: Path) -> None:
     keygen([str(tmp_path / "key")])
     with lab(tmp_path, cars=1, more=("--key-file", str(tmp_path / "key"))) as group, attacker_of(group) as attacker:
         for sequence in range(1, 60):
@@ -122,7 +122,7 @@ def small(number: int) -> list[bytes]:
 
 @contextmanager
 def repeating(attack: Callable[[], None]) -> Iterator[None]:
-    """Call *attack* every 10 ms in another thread during the block."""
+    """Call *attack* repeatedly in another thread until the block ends, with a pause of 10 ms before each call."""
     ended = threading.Event()
 
     def run() -> None:
@@ -142,7 +142,7 @@ def repeating(attack: Callable[[], None]) -> Iterator[None]:
     ("addresses", "datagrams", "reason"),
     [(1, small, "from another group"), (1, large, "malformed"), (100, large, "malformed")],
 )
-def test_flood_does_not_starve_other_nodes(
+def test_group_keeps_serving_during_a_flood(
     tmp_path: Path, addresses: int, datagrams: Callable[[int], list[bytes]], reason: str
 ) -> None:
     with lab(tmp_path, cars=2) as group, ExitStack() as opened:
@@ -162,7 +162,7 @@ def test_flood_does_not_starve_other_nodes(
 
 
 def damage(sealed: bytes, rng: random.Random) -> bytes:
-    """Return *sealed* unchanged, truncated, or with flipped bits."""
+    """Return *sealed* unchanged, truncated or with flipped bits, at random."""
     match rng.randrange(4):
         case 0:
             return sealed[: 1 + rng.randrange(len(sealed))]

@@ -1,4 +1,7 @@
-"""The demo's terminal picture, overload warning and exit status. test_demo_page.py tests a running demo."""
+"""Parts of the demo: its terminal picture, overload estimate, verdict, time limit and arguments.
+
+test_demo_page.py tests a running demo.
+"""
 
 import random
 from contextlib import closing
@@ -38,7 +41,7 @@ def scene(floors: int = 4, cars: int = 2, waiting: int = 0, now_ms: int = 0) -> 
     return Scene("title", seen, evolve(crowd, present=here), ("a node says this", "and that"), now_ms)
 
 
-def test_picture_shows_cars_passengers_statistics_and_log() -> None:
+def test_picture_shows_cars_passengers_statistics_log_and_the_number_of_hidden_cars() -> None:
     picture = draw(scene(waiting=3), 100, 40).plain
     assert "car 0" in picture
     assert "3▲" in picture
@@ -49,7 +52,7 @@ def test_picture_shows_cars_passengers_statistics_and_log() -> None:
 
 
 @given(st.integers(2, 64), st.integers(1, 64), st.integers(1, 200), st.integers(1, 100), st.integers(0, 200_000))
-def test_picture_fits_the_height_and_its_floors_fit_the_width(
+def test_picture_rows_fit_the_terminal_if_it_has_room_for_one_car_and_all_floors(
     floors: int, cars: int, width: int, height: int, now_ms: int
 ) -> None:
     lines = draw(scene(floors, cars, now_ms=now_ms), width, height).plain.splitlines()
@@ -58,19 +61,19 @@ def test_picture_fits_the_height_and_its_floors_fit_the_width(
 
 
 @pytest.mark.parametrize(("cars", "cores"), [(3, 1), (16, 1), (22, 2), (64, 16)])
-def test_more_nodes_than_the_cores_can_run_count_as_an_overload(cars: int, cores: int) -> None:
+def test_nodes_may_overload_the_machine_above_a_limit_that_grows_with_its_cores(cars: int, cores: int) -> None:
     assert not may_overload(cars, cores)
     assert may_overload(cars + 1, cores) or cars == 3
 
 
 def counted(counts: Counters) -> Scene:
-    """Return a scene whose first elevator has *counts*."""
+    """Return a scene with one elevator, which has *counts*."""
     good = scene()
     return evolve(good, elevators=[evolve(good.elevators[0], counts=counts)])
 
 
 @pytest.mark.parametrize("cut_short", [False, True])
-def test_demo_without_faults_exits_with_0(cut_short: bool) -> None:
+def test_demo_in_which_nothing_failed_exits_with_0(cut_short: bool) -> None:
     assert judge(scene(), {}, cut_short).status == 0
 
 

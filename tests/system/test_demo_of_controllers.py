@@ -1,6 +1,6 @@
-"""A running demo of another program's controllers, controlled through the WebSocket of its page.
+"""Running demos of another program's controllers. The tests use the WebSocket of the page to control the demos.
 
-The other program is in fact this program, started like any other.
+In most tests, the other program is in fact this program, started like any other.
 """
 
 import os
@@ -41,7 +41,7 @@ def page() -> Iterator[Page]:
 
 
 def serve_far_call(page: Page, victim: int | None = None) -> None:
-    """Press a button far from all cars. Wait until the lamp lights and a car other than *victim* serves the call."""
+    """Press the up button at `far_floor`. Wait until its lamp lights and a car other than *victim* serves the call."""
     floor = page.far_floor()
     page.ask("press", car=0, button="up", floor=floor)
     page.wait(lambda: page.is_lit(floor), "the call was lit")
@@ -49,7 +49,7 @@ def serve_far_call(page: Page, victim: int | None = None) -> None:
     page.wait(lambda: not page.is_lit(floor), "the lamps went out")
 
 
-def test_page_shows_only_whether_a_controller_runs_and_is_plugged_in(page: Page) -> None:
+def test_controllers_serve_a_call_and_the_page_shows_only_their_state_and_cable(page: Page) -> None:
     assert page.scene["building"]["driver"] == "controller"
     assert page.scene["building"]["network"] is True
     assert all(page.node(car) == {"state": "running", "plugged": True} for car in CARS)
@@ -76,7 +76,7 @@ def test_controller_is_frozen_and_resumed(page: Page) -> None:
     page.wait(lambda: page.node(2)["state"] == "running", "controller 2 was resumed")
 
 
-def test_unplugged_controller_loses_its_peers_and_finds_them_again(page: Page) -> None:
+def test_unplugged_controller_serves_a_cab_call_and_rejoins_the_group_when_replugged(page: Page) -> None:
     gone, back = "node 1: node 0 timed out", "node 1: node 0 is alive"
     started = "node 1: started"  # An earlier test may have restarted node 1.
     page.wait(lambda: page.last_logged(started, gone, back) == back, "node 1 received heartbeats of node 0")
@@ -89,7 +89,7 @@ def test_unplugged_controller_loses_its_peers_and_finds_them_again(page: Page) -
     page.wait(lambda: page.last_logged(gone, back) == back, "node 1 received heartbeats of node 0 again")
 
 
-def test_controllers_lose_their_peers_at_100_percent_packet_loss(page: Page) -> None:
+def test_controllers_lose_their_peers_at_100_percent_packet_loss_and_find_them_again(page: Page) -> None:
     gone, back = "node 1: node 2 timed out", "node 1: node 2 is alive"
     started = "node 1: started"
     page.wait(lambda: page.last_logged(started, gone, back) == back, "node 1 received heartbeats of node 2")
@@ -107,14 +107,14 @@ def test_controller_reconnects_to_its_restarted_elevator_server(page: Page) -> N
     page.wait(lambda: page.car(1)["client"], "the controller was connected again")
 
 
-def test_controllers_start_one_after_the_other() -> None:
+def test_controllers_start_one_after_the_other_with_a_start_gap() -> None:
     options = ("--cars", "2", "--rate", "0", "--start-gap", "2", "--port", str(free_port(socket.SOCK_STREAM, 2)))
     with demo(*options, "--", "sleep", "1000") as (_, address), open_page(address) as page:
         page.wait(lambda: page.node(0)["state"] == "running" and page.node(1)["state"] == "unstarted", "only one ran")
         page.wait(lambda: page.node(1)["state"] == "running", "the other ran too")
 
 
-def test_controller_that_exits_by_itself_is_reported() -> None:
+def test_controller_that_exits_by_itself_is_reported_and_fails_the_demo() -> None:
     options = ("--cars", "2", "--rate", "0", "--port", str(free_port(socket.SOCK_STREAM, 2)))
     command = ("sh", "-c", "if [ {id} = 1 ]; then exit 3; fi; sleep 1000")
     with demo(*options, "--", *command) as (process, address), open_page(address) as page:
@@ -126,7 +126,7 @@ def test_controller_that_exits_by_itself_is_reported() -> None:
 
 
 def test_without_namespaces_the_page_offers_no_network_faults() -> None:
-    """The controllers then run on this machine's own network."""
+    """Without namespaces, the controllers run on this machine's own network."""
     if subprocess.run([*WITHOUT_NAMESPACES, "true"], check=False).returncode:
         pytest.skip("cannot create a user namespace")
     where = ("--net-port", str(free_port(socket.SOCK_DGRAM)), "--broadcast", LOOPBACK)
@@ -177,7 +177,7 @@ def all_pids() -> list[int]:
 
 
 def network_of(pid: int) -> str:
-    """Return the network namespace of a process; empty if it has ended."""
+    """Return the network namespace of a process; empty if the process has ended or belongs to another user."""
     try:
         return str(Path(f"/proc/{pid}/ns/net").readlink())
     except OSError:

@@ -1,6 +1,6 @@
-"""A running demo with real nodes, controlled through the WebSocket of its page.
+"""A running demo with real nodes. The tests use the WebSocket of the page to control the demo.
 
-test_demo_of_controllers.py does the same with another program's controllers.
+test_demo_of_controllers.py tests demos of another program's controllers.
 """
 
 import signal
@@ -23,7 +23,7 @@ def page() -> Iterator[Page]:
 
 
 @pytest.mark.quick
-def test_hall_call_is_lit_and_served(page: Page) -> None:
+def test_hall_call_is_served(page: Page) -> None:
     assert page.ask("press", car=1, button="up", floor=2) == {"ok": True}
     page.wait(lambda: page.is_open_at(2), "a car came")
     page.wait(lambda: not page.is_lit(2), "the lamps went out")
@@ -63,7 +63,7 @@ def test_unplugged_node_serves_cab_calls_and_rejoins_the_group_when_replugged(pa
     page.wait(lambda: page.has_logged("node 1: node 0 is alive"), "node 1 received heartbeats of node 0 again")
 
 
-def test_nodes_log_that_their_peers_timed_out_at_100_percent_packet_loss(page: Page) -> None:
+def test_node_logs_that_a_peer_timed_out_at_100_percent_packet_loss(page: Page) -> None:
     page.ask("lose", percent=100)
     page.wait(lambda: page.scene["loss"] == 100, "the loss was 100 %")
     page.wait(lambda: page.has_logged("node 1: node 2 timed out"), "node 1 noticed")
@@ -104,7 +104,7 @@ def test_invalid_request_gets_an_error(page: Page, request_: dict[str, object]) 
     assert list(page.ask(**request_)) == ["error"]  # type: ignore[arg-type]  # invalid on purpose
 
 
-def test_demo_stops_all_processes_even_with_frozen_and_killed_nodes() -> None:
+def test_terminated_demo_ends_its_child_processes_even_if_a_node_is_frozen() -> None:
     with demo("--rate", "0") as (process, address):
         with open_page(address) as page:
             page.wait(lambda: page.scene and all(page.node(car)["heard"] for car in CARS), "all nodes sent heartbeats")

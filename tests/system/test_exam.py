@@ -1,6 +1,6 @@
-"""Whole exams of this program's node and of controllers that behave badly.
+"""Whole exams of this program's node, and of controllers that start slowly, print a lot or ignore SIGTERM.
 
-No exam may leave a process, a network interface or a namespace behind.
+No exam may leave a process, a file, a network interface or a namespace behind.
 """
 
 import json
@@ -30,7 +30,7 @@ EXAM_PROCESSES, NODE_PROCESSES = 2, 3
 
 
 class Traces:
-    """What an exam leaves on this machine: processes, namespaces, interfaces and files.
+    """Finds the processes of an exam, and the namespaces, interfaces and files that it leaves on this machine.
 
     All processes of the exam inherit a label in their environment.
     """
@@ -42,7 +42,7 @@ class Traces:
         self._label = f"EXAM_UNDER_TEST={directory}\0".encode()
         self._interfaces = socket.if_nameindex()
         self._namespaces: set[str] = set()
-        """The network namespaces of all processes of the exam that have been found."""
+        """The network namespaces of the exam's processes found so far, except the namespace of this process."""
 
     def processes(self) -> list[Path]:
         found = [each for each in all_processes() if self._label in environment_of(each)]
@@ -50,7 +50,10 @@ class Traces:
         return found
 
     def expect_none(self, within_s: float = PATIENCE_S) -> None:
-        """Wait until there are no traces; fail if that takes longer than *within_s*."""
+        """Wait until the exam has no process, and then until it has no file, each for up to *within_s*.
+
+        Then check that it has left no namespace and no interface.
+        """
         wait(lambda: not self.processes(), within_s)
         wait(lambda: not list(self.temporary.iterdir()), within_s)
         left = [each for each in all_processes() if namespace_of(each) in self._namespaces]
@@ -147,7 +150,7 @@ def test_node_of_this_program_passes_and_all_reports_are_written(tmp_path: Path,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_exam_leaves_nothing_behind(number: int, traces: Traces) -> None:
+def test_interrupted_exam_exits_with_130_and_leaves_nothing_behind(number: int, traces: Traces) -> None:
     with started(traces, "--only", "lamps", *NODE) as exam:
         wait(lambda: len(traces.processes()) >= EXAM_PROCESSES + 3 * NODE_PROCESSES)
         exam.send_signal(number)
@@ -193,7 +196,7 @@ import os, sys, time
 time.sleep(4)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-"""A controller that starts late, as if it were compiled first."""
+"""A controller that waits 4 s, as if it were compiled first. Then it executes the command in its arguments."""
 
 
 def test_controller_that_starts_slowly_is_examined(traces: Traces) -> None:
@@ -211,7 +214,7 @@ while node.poll() is None:
     number += 1
     time.sleep(max(0.0, began + number * 0.01 - time.monotonic()))
 """
-"""A controller that prints 10 MB a second."""
+"""A controller that runs the command in its arguments and meanwhile prints 10 MB a second."""
 
 
 def test_controller_with_much_output_is_examined(traces: Traces) -> None:
@@ -237,7 +240,10 @@ def test_tests_that_need_a_network_run_without_root(traces: Traces) -> None:
 
 
 def program_of_nobody(environment: dict[str, str]) -> list[str]:
-    """Return a command that starts the program as NOBODY, who may be unable to read this Python's directory."""
+    """Return a command with which NOBODY can start the program; skip the test if there is none.
+
+    NOBODY may be unable to read the directory of this Python.
+    """
     pythons = [sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"]
     for program in (PROGRAM, *([python, "-m", "elevator"] for python in pythons)):
         with suppress(OSError):

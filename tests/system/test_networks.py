@@ -1,4 +1,7 @@
-"""Complete nodes on one or several hosts. Each host is a network namespace on a virtual Ethernet switch."""
+"""Nodes, `elevator watch` and `elevator doctor` on one or several hosts, and the routes that broadcasts take.
+
+Each host is a network namespace, which can be connected to a virtual Ethernet switch.
+"""
 
 import itertools
 import select
@@ -31,7 +34,7 @@ def network() -> Iterator[Network]:
 
 
 def wait_for_peers(group: Lab, *ids: int, times: int = 1) -> None:
-    """Wait until each node in *ids* has logged *times* times that each other node in *ids* is alive."""
+    """Wait until each node in *ids* has logged at least *times* times that each other node in *ids* is alive."""
     for id, other in itertools.permutations(ids, 2):
         group.wait_for(id, f"node {other} is alive", times)
 
@@ -45,7 +48,7 @@ def doctor(group: Lab, host: Host, *arguments: str) -> list[str]:
 
 
 def test_groups_on_one_port_ignore_each_other(tmp_path: Path, network: Network) -> None:
-    """Each host runs a node of group red and one of group blue, with the same id."""
+    """Each host runs a node of group red and a node of group blue. These two nodes have the same id."""
     near, far = network.host("10.9.1.1/24"), network.host("10.9.1.2/24")
     with lab(tmp_path, hosts=[near, near, far, far], net_port=NET_PORT, broadcast=None, start=False) as group:
         for car, name in enumerate(("red", "blue") * 2):
@@ -64,7 +67,7 @@ def test_groups_on_one_port_ignore_each_other(tmp_path: Path, network: Network) 
 
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("is_connected", [True, False])
-def test_nodes_on_one_machine_hear_each_other(
+def test_nodes_on_one_machine_hear_each_other_and_log_a_missing_network(
     tmp_path: Path, network: Network, is_connected: bool, address: str | None
 ) -> None:
     host = network.host("10.9.1.1/24" if is_connected else None)
@@ -100,7 +103,7 @@ def test_nodes_watch_and_doctor_hear_nodes_on_other_hosts(
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_node_is_heard_when_its_interface_appears_late_or_reappears(
+def test_node_hears_and_is_heard_when_its_interface_appears_late_or_reappears(
     tmp_path: Path, network: Network, address: str | None
 ) -> None:
     near, far = network.host(), network.host("10.9.1.2/24")
@@ -158,7 +161,7 @@ def test_second_interface_that_appears_late_or_reappears_is_used(
 
 @pytest.mark.quick
 def test_multicast_membership_ends_when_its_interface_disappears(network: Network) -> None:
-    """The kernel limits a socket to 20 memberships: see igmp_max_memberships in ip(7)."""
+    """By default, the kernel limits a socket to 20 memberships: see igmp_max_memberships in ip(7)."""
     host = network.host()
     with host.entered():
         opened = open_port(NET_PORT)

@@ -1,4 +1,4 @@
-"""A complete node on a simulated I/O card: calls, motor safety, foreign bytes and unplugging."""
+"""A complete node on a simulated I/O card: calls, motor safety, unplugging, foreign bytes and who can open the port."""
 
 import errno
 import os
@@ -214,7 +214,7 @@ UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--b
 
 
 def can_open(car: Lab) -> bool:
-    """Return whether an unprivileged user can open the card's port."""
+    """Return whether an unprivileged user, who owns the card's port, can open it."""
     if os.geteuid() == 0:
         os.chown(card(car).path, NOBODY, NOBODY)
     pid = os.fork()

@@ -47,7 +47,7 @@ def test_node_with_a_full_disk_keeps_serving(tmp_path: Path) -> None:
         group.wait(lambda: group.was_open(0, 2), "the call was served")
 
 
-def test_node_connects_to_an_elevator_server_that_starts_late(tmp_path: Path) -> None:
+def test_node_connects_to_a_server_that_starts_late_and_logs_its_absence_once(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, start=False) as group:
         group.switch_server(0, False)
         group.start(0)
@@ -57,7 +57,7 @@ def test_node_connects_to_an_elevator_server_that_starts_late(tmp_path: Path) ->
         assert group.log(0).count("is unavailable") == 1
 
 
-def test_second_node_with_the_same_record_directory_exits_with_2(tmp_path: Path) -> None:
+def test_second_node_with_the_same_record_directory_prints_one_line_and_exits_with_2(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         state = ("--state-dir", str(tmp_path / "state-0"))
         second = group.complete(*PROGRAM, "--id", "0", "--net-port", str(group.net_port), *state)

@@ -35,7 +35,7 @@ def only(pids: list[int]) -> int:
 
 
 @pytest.mark.quick
-def test_new_worker_replaces_a_killed_one_and_serves_the_calls(tmp_path: Path) -> None:
+def test_new_worker_replaces_a_killed_one_and_serves_the_call(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         group.press(0, Button.CAB, 3)
         group.wait(lambda: group.lamps(0) == {(Button.CAB, 3)}, "the lamp lit")
@@ -104,7 +104,7 @@ def test_killed_recorder_is_replaced(tmp_path: Path) -> None:
         group.wait(lambda: group.lamps(0) == {(Button.CAB, 2)}, "the lamp lit")
 
 
-def test_node_keeps_its_processes_after_the_machine_stalls(tmp_path: Path) -> None:
+def test_node_keeps_its_processes_after_all_of_them_were_frozen(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         before = sorted(group.controllers.pids(0))
         group.controllers.freeze(0, on=True)
@@ -196,7 +196,7 @@ def test_each_new_supervisor_gets_the_resolved_address_exactly_once(tmp_path: Pa
         assert words[words.index("--adopt") + 2 :] == ["--host", "127.0.0.1", ""]
 
 
-def test_worker_killed_while_its_supervisor_starts_is_replaced(tmp_path: Path) -> None:
+def test_worker_killed_while_a_new_supervisor_starts_is_replaced(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         worker = only(group.processes(0, "worker"))
         group.first(0).kill()
@@ -320,7 +320,10 @@ def test_supervisor_writes_the_final_message_of_a_killed_worker() -> None:
 
 
 def supervised(directory: Path, work: pair.Work, seconds: float) -> int:
-    """Supervise *work* in another process for *seconds*; return how many files the workers left in *directory*."""
+    """Supervise *work* in another process, and kill that process and its worker after *seconds*.
+
+    Return the number of entries in *directory*, where *work* leaves files.
+    """
     pid = os.fork()
     if pid == 0:
         os.setsid()

@@ -1,6 +1,7 @@
 """Hosts in real network namespaces, and the switch between them.
 
-The tests run in child processes, because a process cannot leave the namespaces that `enter_namespace` creates.
+Tests that enter a namespace run in child processes, because a process cannot leave the namespaces that
+`enter_namespace` creates.
 """
 
 import ctypes
@@ -145,7 +146,7 @@ class HostSocket:
         self.socket.sendto(payload, (address, PORT))
 
     def send_and_forward(self, payload: bytes) -> None:
-        """Send a datagram and wait until the switch has handled it."""
+        """Broadcast a datagram and wait until the switch has handled it."""
         sent = self.network.switch.packets[self.host]
         self.send(payload)
         self.network.wait(lambda: self.network.switch.packets[self.host] > sent)
@@ -180,7 +181,7 @@ def has_carrier(host: Host) -> bool:
 
 
 @sandboxed
-def test_datagrams_reach_other_hosts() -> None:
+def test_datagrams_reach_other_hosts_and_are_counted() -> None:
     with opened(3) as network:
         sockets = network.open_sockets()
         sockets[0].send(b"to all")
@@ -202,7 +203,7 @@ def test_datagrams_reach_other_hosts() -> None:
 
 @sandboxed
 def test_programs_on_hosts_talk_by_udp_and_tcp() -> None:
-    """The stream is long enough to include frames that the kernel has left unsplit."""
+    """The TCP stream is long enough to include frames that the kernel has left unsplit."""
     sender = """
 import socket
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -262,7 +263,7 @@ def test_impairments_apply_to_datagrams_between_hosts() -> None:
 
 
 @sandboxed
-def test_unplugged_host_has_no_carrier_until_it_is_plugged_in_again() -> None:
+def test_unplugged_host_has_no_carrier_and_receives_nothing_until_it_is_plugged_in() -> None:
     with opened(2) as network:
         sockets = network.open_sockets()
         network.switch.plug(0, False)
@@ -300,7 +301,7 @@ def test_replayed_and_injected_datagrams_reach_a_host() -> None:
 
 
 @sandboxed
-def test_controller_learns_its_address_from_the_gateway() -> None:
+def test_controller_can_connect_to_the_gateway_to_learn_its_own_address() -> None:
     with opened(1) as network:
         with network.hosts[0].entered():
             client = socket.socket()
@@ -356,7 +357,7 @@ def descriptors_open() -> int:
 
 
 @sandboxed
-def test_closed_hosts_leave_no_interface() -> None:
+def test_closed_hosts_leave_no_interface_and_no_descriptor() -> None:
     enter_namespace()
     for _ in range(3):
         hosts, gateway = open_hosts(3), open_gateway()
@@ -449,7 +450,7 @@ def test_elevator_server_that_restarts_is_on_its_host_again() -> None:
 
 @sandboxed
 def test_killed_process_leaves_no_interfaces() -> None:
-    """One end of each host's cable is in the namespace of this process. It vanishes with the namespace of the host."""
+    """One end of each host's cable is in the namespace of this process. It must vanish with the host's namespace."""
     enter_namespace()
     ours, theirs = os.pipe()
     pid = os.fork()

@@ -1,6 +1,6 @@
 """Setup on a new machine and after an interrupted installation: build/python.sh, build/just and build/venv.sh.
 
-The scripts run with fake versions of uname, the compiler and Python. No test needs the network.
+The scripts run with a fake compiler and a fake Python, and in one test with a fake uname. No test needs the network.
 """
 
 import os
@@ -182,14 +182,17 @@ class Checkout:
         )
 
     def run(self, script: str, *arguments: str, **variables: str) -> tuple[int, str]:
-        """Run a script; return its exit status and the last line of its output."""
+        """Run a script, after clearing the log of the fake Python.
+
+        Return its exit status, and the last line of its standard output. If that is empty, use standard error instead.
+        """
         self.log.write_text("")
         with self.start(script, *arguments, **variables) as process:
             out, err = process.communicate(timeout=PATIENCE_S)
         return process.returncode, [*err.splitlines(), *out.splitlines(), ""][-2 if out or err else -1]
 
     def start_and_hang(self, script: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a script and wait until its installation hangs. The file log.go lets the installation continue."""
+        """Start a script and wait until its installation hangs. A file log.go lets it continue (see INSTALLER)."""
         hangs = self.log.with_name("log.hangs")
         process = self.start(script, *arguments, HANGS="yes")
         end = time.monotonic() + PATIENCE_S
@@ -263,7 +266,7 @@ def test_just_reports_missing_prerequisites_before_it_installs_anything(checkout
     assert checkout.installs() == 0
 
 
-def test_environment_is_created_only_once(checkout: Checkout) -> None:
+def test_environment_is_created_once_and_each_lock_file_is_installed_once(checkout: Checkout) -> None:
     assert checkout.run("venv.sh", "dev")[0] == 0
     assert (checkout.environments_made(), checkout.installs()) == (1, 2)
     assert checkout.run("venv.sh", "dev") == (0, "")
@@ -339,7 +342,7 @@ def test_concurrent_recipes_install_only_once(checkout: Checkout) -> None:
     assert (checkout.environments_made(), checkout.installs()) == (1, 2)
 
 
-def test_ci_runs_the_commands_of_the_readme() -> None:
+def test_ci_runs_each_build_just_command_of_the_readme() -> None:
     ci = (ROOT / ".ci" / "run").read_text()
     commands = re.findall(r"^    (build/just \w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert commands[:2] == ["build/just demo", "build/just test"]

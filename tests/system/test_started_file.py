@@ -1,4 +1,7 @@
-"""The packed binary looks for simulator.con beside itself, not in its cache of unpacked files."""
+"""The packed binary looks for simulator.con in the working directory, and then beside itself.
+
+However it is started, it does not look in its cache of unpacked files.
+"""
 
 import importlib.util
 import os
@@ -38,7 +41,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packed
 
 
-def test_binary_finds_simulator_con_in_its_own_directory_however_it_is_started(binary: Path, tmp_path: Path) -> None:
+def test_binary_finds_simulator_con_in_the_working_directory_or_beside_itself(binary: Path, tmp_path: Path) -> None:
     (binary.parent / "simulator.con").write_text("--port 15000")
     link = tmp_path / "links" / "sim"
     link.parent.mkdir()
