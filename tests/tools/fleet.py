@@ -1,21 +1,22 @@
-"""A fleet: one process that plays all nodes of a large group except node 0, on the loopback broadcast address.
+"""A fleet: one process that plays all nodes of a group except node 0, on the loopback broadcast address.
 
-Node 0 receives the datagrams of a real group: elevator.core.outgoing schedules and composes the heartbeats, and each
-fleet node has its own address. The fleet needs little processor time, because its nodes share one call set. Each node
-publishes a change after a delay of its own, in place of a disk write.
+Node 0 receives datagrams like those of a real group: elevator.core.outgoing schedules and composes the heartbeats, and
+each fleet node has its own address. The fleet needs little processor time, because its nodes share one call set. Each
+node publishes a change after a delay of its own, in place of a disk write.
 
 The fleet cars claim all hall calls that the fleet knows. So the car of node 0 stays where it is until a button on its
 own panel is pressed.
 
 The process reads commands from standard input, one per line, until end of file:
 
-    load     move the cars; each second, press CHANGES_PER_S buttons and serve CHANGES_PER_S calls
-    serve    at the next service, serve all calls that were pressed on the panel of node 0
-    report   print a line of JSON: whether all nodes agree, how much the fleet has sent since the last report, and
-             how late it sent its heartbeats
+    load     serve the calls in `reserved` and move the cars; from now on, press CHANGES_PER_S buttons and serve
+             CHANGES_PER_S calls each second
+    serve    at the next service, serve all calls that were pressed on the panel of node 0, instead of another call
+    report   print a line of JSON: whether all nodes agree; and since the last report, how much the fleet has sent,
+             and how late
 
 Under load, a press on the panel of node 0 replaces the next press of the fleet. The fleet does not press the buttons in
-`reserved`, so the panel of node 0 has dark buttons.
+`reserved`, so that the panel of node 0 has dark buttons.
 """
 
 import argparse
@@ -65,11 +66,13 @@ CABS = 8
 """The number of cab buttons that are used in each car; fewer in a small building."""
 CHANGES_PER_S = 10
 SERVED_MAX = 3
-"""If more of the fleet's calls than this are dark, the car of node 0 has served some. Then the fleet serves none."""
+"""If more calls in `Fleet.pool` than this are not made, the car of node 0 has served some. Then the fleet serves none
+of them."""
 MOVE_MS = 2000
 """The time that a fleet car takes from floor to floor."""
 DISK_MS = 2, 8
-"""The shortest and the longest simulated disk write: the delay from a change to its publication."""
+"""The shortest and the longest simulated disk write: the delay from a change to its publication. All writes of a node
+take equally long."""
 LATE_MS = 20
 """A heartbeat counts as late if it is sent more than this long after it was due."""
 INCARNATION = 1 << 40
@@ -93,7 +96,10 @@ def cab_calls(car: int, floors: int) -> list[Call]:
 
 
 def reserved(floors: int) -> list[Call]:
-    """Return the hall calls that only node 0 presses under load: half of all hall calls, but at most 18."""
+    """Return the hall calls that only node 0 presses under load.
+
+    They are half of `hall_calls`, or 12 to 16 of them if there are more than 35.
+    """
     every = hall_calls(floors)
     return every[:: max(2, len(every) // 12)]
 
@@ -156,9 +162,9 @@ class Fleet:
         self.disk_ms = {each.id: self.rng.randint(*DISK_MS) for each in self.authors}
         self.outgoing = {each.id: Outgoing(sent_at_ms=clock_ms()) for each in self.authors}
         self.due_at_ms = dict.fromkeys(self.outgoing, 0)
-        """When the next heartbeat of each node is due. Other SEND tasks of the node are obsolete."""
+        """When the next heartbeat of each node is due. SEND tasks of the node with another time are obsolete."""
         self.agreed_at_ms = dict.fromkeys(self.outgoing, 0)
-        """When each node last sent a heartbeat while all nodes had the same calls."""
+        """When each node last sent a heartbeat while all nodes published the same calls; 0 if never."""
         self.published: Counter[int] = Counter()
         """How many fleet nodes publish each digest."""
         self.publishing: set[int] = set()

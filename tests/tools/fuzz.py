@@ -5,7 +5,7 @@
 2. Targets also apply accepted input to a node, a simulated car or a page, and check what these do with it.
 3. `just fuzz` runs each target under atheris (libFuzzer, guided by the coverage of our modules). It stores inputs that
    fail in tests/unit/corpus/TARGET/, and test_corpus.py replays them.
-4. The C extension also runs with the sanitizers, on pseudo-random inputs from the target `extension` and from
+4. The C code also runs with the sanitizers, on pseudo-random inputs from the target `extension` and from
    native/check.c.
 """
 
@@ -76,7 +76,7 @@ SLOW_S = 10
 
 
 class Bytes:
-    """Reads an input from start to end. At the end, `byte` returns 0 and `take` returns no bytes."""
+    """Reads an input from start to end. If too little is left, `byte` returns 0 and `take` returns what is left."""
 
     def __init__(self, data: bytes) -> None:
         self.rest = data
@@ -107,11 +107,11 @@ class Running:
     def __init__(self, record: Record | None = None) -> None:
         self.node: Node = boot(0, FLOORS, record, 1, 0, Policy())
         self.known: set[Call] = set(self.node.calls.live.values())
-        """All calls that were pressed here or reported by peers."""
+        """All calls that were in the record, pressed on this node's panel or reported by peers."""
         self.run(0, None)
 
     def run(self, now_ms: int, inputs: Inputs | None, heard: tuple[Heartbeat, ...] = ()) -> None:
-        """Take one step of the node with *inputs* and the heartbeats *heard*, and check its outputs."""
+        """Take one step of the node with *inputs* and the heartbeats *heard*. Check its outputs and heartbeat."""
         for each in heard:
             self.known |= set(each.calls.live.values())
         old, recorded = self.node, record(self.node).calls
@@ -231,7 +231,7 @@ def record_text(data: bytes) -> bool:
 
 
 def record_file(data: bytes) -> bool:
-    """Open any file as a record. The store must read it, rename it or refuse its version."""
+    """Open the input as the file of a record. The store must read it, rename it or refuse its version."""
     with scratch() as directory:
         (directory / "record.sqlite").write_bytes(data)
         try:
@@ -273,7 +273,10 @@ def key_file(data: bytes) -> bool:
 
 
 def arguments(data: bytes) -> bool:
-    """Parse the arguments of a node, or the arguments and the file `simulator.con` of `elevator sim`."""
+    """Parse the arguments of a node, or the file `simulator.con` and perhaps the arguments of `elevator sim`.
+
+    An error message must be one line.
+    """
     rest = Bytes(data)
     how = rest.byte()
     words = [os.fsdecode(word) for word in rest.rest.split(b"\n")]
@@ -320,7 +323,7 @@ def scratch() -> Iterator[Path]:
 
 
 def elevator_server(data: bytes) -> bool:
-    """Answer a node as an elevator server would, in pieces of any size. Some pieces are valid replies."""
+    """Answer a node in place of an elevator server, in pieces of up to 255 bytes. Some pieces are valid replies."""
     near, far = tcp_pair()
     port, running, now_ms, taken = ElevatorServer("127.0.0.1", 1, FLOORS), Running(), 1000, False
     port._socket, port._give_up_at_ms = near, 1 << 40
@@ -352,7 +355,7 @@ def reply(asked: bytes, piece: bytes) -> bytes:
 
 
 def io_card(data: bytes) -> bool:
-    """Answer a node as an I/O card would, in pieces of any size."""
+    """Answer a node in place of an I/O card, in pieces of up to 255 bytes. Some pieces are valid replies."""
     near, far = socket.socketpair()
     port, running, now_ms, taken = CardPort("card", 174), Running(), 1000, False
     near.setblocking(False)
@@ -409,7 +412,7 @@ def building() -> Iterator[Building]:
 
 
 def simulator(data: bytes) -> bool:
-    """Send bytes to a simulated elevator, as a controller does."""
+    """Send bytes to the server of a simulated elevator, in place of a controller."""
     with building() as opened:
         opened.clock_us = clock = Clock(1000)
         for how, piece in Bytes(data).pieces():
@@ -449,7 +452,7 @@ def control(data: bytes) -> bool:
 
 
 def page_messages(data: bytes) -> bool:
-    """Send lines as the page of a demo does. Requests to nodes are parsed but not executed."""
+    """Send lines to a demo in place of its page. Requests to nodes and the network are parsed but not executed."""
     taken = False
     with building() as opened:
         opened.clock_us = clock = Clock(1000)
@@ -568,7 +571,7 @@ def assigner(data: bytes) -> bool:
 
 
 def assigner_socket(data: bytes) -> bool:
-    """Send bytes to `elevator assign --serve`, in pieces of any size."""
+    """Send bytes to `elevator assign --serve`, in pieces of up to 255 bytes."""
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
@@ -708,7 +711,10 @@ def run_atheris(name: str, options: list[str]) -> None:
 
 
 def sanitize(seconds: float) -> bool:
-    """Build the C extension and native/check.c with the sanitizers, and run both on pseudo-random inputs."""
+    """Build the extension `_assign` and native/check.c with the sanitizers, and run both on pseudo-random inputs.
+
+    Repeat the runs with other inputs until *seconds* have passed or one fails. Return whether all passed.
+    """
     native, package = ROOT / "native", WORK / "sanitized" / "elevator"
     shutil.rmtree(package, ignore_errors=True)
     shutil.copytree(ROOT / "elevator", package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
@@ -762,7 +768,7 @@ def succeeds(command: list[str], **environment: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz the parsers of external input.")
+    parser = argparse.ArgumentParser(description="Fuzz the parsers of external input, and the C code.")
     parser.add_argument("seconds", type=float, nargs="?", default=20, help="seconds for each target; default: 20")
     parser.add_argument("targets", nargs="*", help=f"targets to run: {', '.join(TARGETS)}, sanitizers; default: all")
     arguments = parser.parse_args()

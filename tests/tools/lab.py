@@ -1,7 +1,8 @@
-"""A lab: simulated elevators in this process, and nodes in processes of their own. They use real TCP and UDP.
+"""Labs: simulated elevators in this process, and nodes in processes of their own. Also runs `demo` and `watch`.
 
-The elevators answer only while a test waits: in `wait`, `run` and `complete`. Every wait has a generous timeout,
-because the machine may be slow.
+A node connects to its elevator by TCP, or by a pseudo-terminal in place of an I/O card. Nodes exchange real UDP
+datagrams. The elevators answer only in `run`, and in functions that call it, such as `wait` and `complete`. Every wait
+has a generous timeout, because the machine may be slow.
 """
 
 import json
@@ -47,12 +48,12 @@ WITHOUT_NAMESPACES = (
     'echo 0 >/proc/sys/user/max_net_namespaces && exec "$@"',
     "sh",
 )
-"""A prefix for a command. It runs the command as if this machine allowed no network namespaces."""
+"""A prefix for a command, which then runs as if this machine allowed no network namespaces."""
 POLL_S = 0.02
-"""The time between two checks of the condition of a wait."""
+"""The pause between two checks of the condition of a wait, and between two polls of the nodes in `run`."""
 PRESS_MS = 500
-"""How long a press lasts. The elevators do not answer while this process searches /proc for a node's processes. On a
-slow machine, a shorter press could begin and end in that time."""
+"""How long a press lasts by default. The elevators do not answer while this process searches /proc for a node's
+processes. On a slow machine, a shorter press could begin and end in that time."""
 
 
 def free_port(kind: int, count: int = 1) -> int:
@@ -76,7 +77,10 @@ def is_free(kind: int, port: int) -> bool:
 
 
 class Lab(ControllerGroup):
-    """Simulated elevators, and the nodes that drive them. The id of a node is the number of its car."""
+    """Simulated elevators, and the nodes that drive them.
+
+    In the methods, *id* is the number of a node's car. It is also the node's id, unless the test gives it another one.
+    """
 
     def __init__(
         self,
@@ -86,7 +90,10 @@ class Lab(ControllerGroup):
         options: Sequence[str],
         hosts: Sequence[Namespace | None],
     ) -> None:
-        """Keep records and logs in *directory*. *options* are arguments of all nodes. *hosts* are the nodes' hosts."""
+        """Keep records and logs in *directory*. *options* are arguments of all nodes.
+
+        *hosts* are the hosts of the nodes, in the order of the cars; None: this process's host.
+        """
         self.directory = directory
         self.net_port = net_port
         self._options = options
@@ -96,9 +103,9 @@ class Lab(ControllerGroup):
     # Nodes
 
     def command(self, id: int, *more: str) -> list[str]:
-        """Return the command that starts node *id*.
+        """Return the command that starts node *id*, with the additional arguments *more*.
 
-        It disables parking, because a car that is parked at the floor of a press would serve the call without a lamp.
+        It disables parking: a car that is parked at the floor of a press could serve the call before its lamp lights.
         """
         has_card = id in self.building.cards
         at = ["--serial", self.directory / f"card-{id}"] if has_card else ["--port", self.building.ports[id]]
@@ -107,25 +114,25 @@ class Lab(ControllerGroup):
         return [*PROGRAM, *map(str, arguments), *self._options, *more]
 
     def start(self, id: int, *more: str) -> None:
-        """Start node *id*, and append its log to a file in the lab's directory."""
+        """Start node *id* with the additional arguments *more*."""
         self.launch(id, self.command(id, *more))
 
     def launch(self, id: int, command: Sequence[str]) -> None:
-        """Start node *id* with *command*."""
+        """Start node *id* with *command*, and append its log to a file in the lab's directory."""
         self.controllers.poll()  # Read what the node has logged before.
         self.controllers.launches[id] = Launch(command, os.environ, None, self.controllers.launches[id].context)
         self.controllers.start(id)
 
     def first(self, id: int) -> subprocess.Popen[bytes]:
-        """Return the first process of node *id*: its first supervisor."""
+        """Return the process with which node *id* last started: its first supervisor, or without a pair the worker."""
         return self.controllers.processes[id]
 
     def processes(self, id: int, name: str) -> list[int]:
-        """Return the pids of the processes *name* of node *id*: "pair" (supervisor), "worker" or "disk" (recorder)."""
+        """Return the pids of node *id*'s processes called *name*: "pair" (supervisor), "worker", "disk" (recorder)."""
         return [pid for pid in self.controllers.pids(id) if comm(pid) == f"elevator:{name}"]
 
     def end(self, id: int, number: signal.Signals = signal.SIGTERM) -> None:
-        """End node *id* with a signal to its first process; expect it to exit with status 0."""
+        """Send a signal to the first process of node *id*, and `wait_for_end`."""
         self.first(id).send_signal(number)
         self.wait_for_end(id)
 
@@ -161,7 +168,10 @@ class Lab(ControllerGroup):
         return found[0]
 
     def cpu_s(self, id: int, name: str | None = None) -> float:
-        """Return the processor time so far of node *id*'s processes, or of those that are called *name*."""
+        """Return how much processor time the running processes of node *id* have used.
+
+        If *name* is given, only the processes with this name count (see `processes`).
+        """
         pids = self.controllers.pids(id) if name is None else self.processes(id, name)
         schedules = [Path(f"/proc/{pid}/schedstat").read_text() for pid in pids]
         return sum(int(each.split()[0]) for each in schedules) / 1e9
@@ -175,7 +185,7 @@ class Lab(ControllerGroup):
         return Motor(self.elevator(car).shaft.motor)
 
     def was_open(self, car: int, floor: int) -> bool:
-        """Return whether the door of *car* was ever opened at *floor* after the car had arrived there."""
+        """Return whether the door of *car* has ever opened at *floor*, except before the car first moved."""
         at = None
         for seen in self.seen:
             if seen.car == car and seen.kind is EventKind.SENSOR:
@@ -214,7 +224,10 @@ class Lab(ControllerGroup):
         self.wait(lambda: not any(self.lamps(id) for id in self.running), "all lamps are off")
 
     def wait_until_ready(self) -> None:
-        """Wait until the log of every running node says that its car is in service and all other nodes are alive."""
+        """Wait until each running node has logged "in service", and "is alive" once for each other running node.
+
+        Lines from before a restart count too.
+        """
         for id in self.running:
             self.wait_for(id, "in service")
             self.wait_for(id, " is alive", len(self.running) - 1)
@@ -237,7 +250,7 @@ class Lab(ControllerGroup):
         return found[0]
 
     def complete(self, *command: str, host: Namespace | None = None) -> subprocess.CompletedProcess[str]:
-        """Run *command* on *host* (default: this one) until it exits; return its status and output.
+        """Run *command* on *host* (default: this process's host) until it exits; return its status and output.
 
         The output must fit in a pipe's buffer.
         """
@@ -341,12 +354,15 @@ def lab(
     broadcast: str | None = LOOPBACK,
     hosts: Sequence[Namespace] = (),
 ) -> Iterator[Lab]:
-    """Open a lab with *cars* elevators that start at floor *at* and take *travel_ms* from floor to floor.
+    """Open a lab with *cars* elevators that start at floor *at*.
+
+    A car takes *travel_ms* from one floor sensor to the next, and a quarter of that to pass a sensor.
 
     If *start* is true, start a node for each elevator and wait until all nodes are ready. *more* are additional
     arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers. *net_port* is
     the UDP port of the group; default: a free port. *broadcast* is the nodes' --broadcast; None: no such option.
-    *hosts* are the hosts of the cars, each for a server and a node; default: this process's host for all *cars*.
+    *hosts* contains a host for each car, for its server and its node, and replaces *cars*; default: all cars on this
+    process's host.
     """
     places: Sequence[Namespace | None] = hosts or [None] * cars
     cars = len(places)

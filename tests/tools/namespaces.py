@@ -1,4 +1,4 @@
-"""Hosts on one Ethernet network. Each host is a network namespace, and so is the switch between them.
+"""Hosts on an Ethernet network. Each host is a network namespace. The switch is a bridge in a namespace of its own.
 
 A failed test leaves no interface behind, because the kernel destroys a namespace without a name when its file
 descriptors are closed and its processes have ended.
@@ -25,11 +25,14 @@ class Host(Namespace):
 
     @property
     def path(self) -> str:
-        """A path at which other processes can open the namespace."""
+        """A path at which other processes can open the namespace, until this host is closed."""
         return f"/proc/{os.getpid()}/fd/{self._fd}"
 
     def run(self, *command: str) -> str:
-        """Run *command* in the namespace and return its output. Raise AssertionError if an `ip` command fails."""
+        """Run *command* in the namespace and return its output.
+
+        Raise AssertionError if an `ip` command fails. Other commands may fail.
+        """
         with self.entered():
             done = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding="utf-8", timeout=60)
         assert done.returncode == 0 or command[0] != "ip", command
@@ -60,7 +63,10 @@ class Network:
         return host
 
     def connect(self, host: Host, address: str, interface: str = "eth0", index: int | None = None) -> None:
-        """Connect a new *interface* of *host* to the switch. Without an *index*, the kernel chooses one."""
+        """Connect a new *interface* of *host* to the switch, and give it *address*.
+
+        Without an *index* for the interface, the kernel chooses one.
+        """
         port = f"port{self._cables}"
         self._cables += 1
         numbered = () if index is None else ("index", str(index))
@@ -72,7 +78,7 @@ class Network:
 
     @staticmethod
     def remove(host: Host, interface: str = "eth0") -> None:
-        """Remove the network interface, as unplugging a USB adapter does."""
+        """Remove an interface of *host*, as unplugging a USB adapter does."""
         host.run("ip", "link", "delete", interface)
 
 

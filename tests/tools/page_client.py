@@ -1,4 +1,4 @@
-"""A client of the WebSocket of the demo's page."""
+"""A client of the WebSocket of the demo's page, for tests without a browser."""
 
 import json
 import time
@@ -13,13 +13,14 @@ from websockets.typing import Origin
 
 CARS = range(3)
 FLOORS = 9
-"""The number of floors, so large that one floor is always far from every parked car."""
+"""The number of floors. There are more floors than cars, so that `Page.far_floor` always finds one at which no car is
+parked."""
 PARKED_S = 1.0
 """The cars count as parked once all of them have been stationary for this long."""
 
 
 class Page:
-    """A connection to the page, the state of the demo that it has sent, and its replies to requests."""
+    """A connection to the demo, the scene that it has sent so far, and its replies to the last request."""
 
     def __init__(self, address: str, connection: ClientConnection) -> None:
         self.address = address
@@ -35,7 +36,7 @@ class Page:
             self.replies.append(message)
 
     def ask(self, do: str, **what: object) -> dict[str, Any]:
-        """Send the request *do* with the fields *what*; return the reply."""
+        """Send the request *do* with the fields *what*. Wait for the reply and return it."""
         self.replies.clear()
         self._connection.send(json.dumps({"do": do, **what}))
         self.wait(lambda: self.replies, "the request was answered")
@@ -65,7 +66,7 @@ class Page:
         return any(words in line for line in self.scene["said"])
 
     def last_logged(self, *words: str) -> str:
-        """Return which of *words* occurs last in the log; empty if none does."""
+        """Return which of *words* occurs last in the log lines that the page shows; empty if none does."""
         found = [each for line in self.scene["said"] for each in words if each in line]
         return found[-1] if found else ""
 
@@ -102,7 +103,7 @@ def open_page(address: str) -> Iterator[Page]:
 
 
 def children_of(parent: int) -> list[int]:
-    """Return the pids of the living child processes of *parent*."""
+    """Return the pids of the child processes of *parent*, except zombies."""
     children = []
     for entry in Path("/proc").iterdir():
         try:

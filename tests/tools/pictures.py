@@ -60,7 +60,7 @@ def picture_page(browser: webdriver.Chrome) -> None:
 
 
 def picture_terminal(browser: webdriver.Chrome) -> None:
-    """Run a simulator in a pseudo-terminal with a node for each elevator, and render its last frame."""
+    """Run a simulator in a pseudo-terminal, with a node for each elevator. Render the simulator's last frame."""
     net_port = free_port(socket.SOCK_DGRAM)
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())

@@ -2,8 +2,8 @@
 
 The official program is the course's hall_request_assigner. The model reads the same format: hall requests as rows of
 [up, down], and a state for each car id. It expects input that the official program accepts. The model is simple but
-slow, because it sorts all cars before each move and visits every floor. `flatten` converts an input to the arguments of
-the C function.
+slow, because it sorts all cars before each move and looks at every floor. `flatten` converts an input to the arguments
+of `_assign.reference`, here called *the C function*.
 """
 
 import json
@@ -39,7 +39,7 @@ class Input(TypedDict):
 
 
 class Args(TypedDict, total=False):
-    """The command-line options of the official program."""
+    """The command-line options of the official program that affect its answer."""
 
     doorOpenDuration: int
     travelDuration: int
@@ -48,7 +48,7 @@ class Args(TypedDict, total=False):
 
 
 class Vector(TypedDict):
-    """An input and the official answer."""
+    """An input, the options and the official answer."""
 
     input: Input
     args: Args
@@ -113,7 +113,7 @@ class Building:
 
 @frozen
 class View:
-    """The input of a car's decisions: its position, and the requests that it sees."""
+    """The input of a car's decisions: its floor and direction, its cab requests, and the unassigned hall requests."""
 
     floors: int
     floor: int
@@ -137,7 +137,7 @@ class EndlessError(Exception):
 
 
 def assign(given: Input, args: Args, moves_max: int = 1_000_000) -> Shares:
-    """Assign the hall requests. Raise EndlessError after *moves_max* moves."""
+    """Assign the hall requests. Raise EndlessError if that takes more than *moves_max* moves."""
     building = start(given, args)
     for car in building.cars:
         move_initially(building, car)
@@ -210,7 +210,7 @@ def is_immediately_assignable(building: Building) -> bool:
 
 
 def assign_immediately(building: Building) -> None:
-    """Assign each remaining request to the first car at its floor."""
+    """Assign each remaining request to a car at its floor: the one with the earliest clock."""
     for call in building.unassigned():
         for car in building.cars:
             if building.owners[call] == "" and car.floor == call.floor:
@@ -273,7 +273,7 @@ def choose_direction(view: View) -> int:
 
 
 def clear(building: Building, car: Car, view: View) -> None:
-    """Remove the cab request of *car* at its floor, and assign it the hall requests that its stop clears."""
+    """Remove the cab request of *car* at its floor. Assign to the car the hall requests that its stop clears."""
     floor = view.floor
     car.cab.discard(floor)
     for call in cleared(view, building.clear_all):
@@ -282,7 +282,7 @@ def clear(building: Building, car: Car, view: View) -> None:
 
 
 def cleared(view: View, clear_all: bool) -> list[Call]:
-    """Return the hall requests that a stop at the floor of *view* clears, whether active or not."""
+    """Return the hall requests that a stop at the floor of *view* clears if they exist."""
     up, down = Call(view.floor, "up"), Call(view.floor, "down")
     if clear_all or view.direction == 0:
         return [up, down]
@@ -304,7 +304,7 @@ def mask(lit: Iterable[bool]) -> int:
 
 
 def flatten(given: Input, args: Args) -> Integers:
-    """Convert an input to integers. An unknown behaviour or direction becomes an invalid number."""
+    """Convert an input and its options to integers. An unknown behaviour or direction becomes an invalid number."""
     hall, states = given["hallRequests"], given["states"]
     ids = sorted(states, key=lambda id: id.encode())
     return Integers(
@@ -328,7 +328,7 @@ def flatten(given: Input, args: Args) -> Integers:
 
 
 def unflatten(given: Input, answer: Sequence[tuple[int, int]]) -> Shares:
-    """Convert the answer of the C function to the official format."""
+    """Convert the C function's answer for *given* to the official format."""
     ids = sorted(given["states"], key=lambda id: id.encode())
     floors = range(len(given["hallRequests"]))
     return {
@@ -346,7 +346,10 @@ def with_cab(given: Input, shares: Mapping[str, list[list[bool]]]) -> Shares:
 
 
 def vectors() -> list[Vector]:
-    """Read the recorded answers from the file ELEVATOR_VECTORS; default: a sample in tests/unit/data/."""
+    """Read the recorded answers. The environment variable ELEVATOR_VECTORS may name their file.
+
+    By default, read those in tests/unit/data/.
+    """
     path = Path(os.environ.get("ELEVATOR_VECTORS", DATA / "assigner_official.jsonl"))
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
