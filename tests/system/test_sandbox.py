@@ -55,7 +55,10 @@ obstacle_here = cache(obstacle)
 
 
 def in_child(function: Callable[[], None], user: int | None = None) -> None:
-    """Run *function* in a child process, as *user* if given. If *function* fails or skips, the test does too."""
+    """Run *function* in a child process, as *user* if given. If *function* skips, skip the test.
+
+    If *function* raises an error, or the child process is killed, fail the test.
+    """
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -73,10 +76,11 @@ def in_child(function: Callable[[], None], user: int | None = None) -> None:
     os.close(theirs)
     with os.fdopen(ours) as pipe:
         report = pipe.read()
-    os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if report.startswith(SKIPPED):
         pytest.skip(report.removeprefix(SKIPPED))
     assert not report, report
+    assert code == 0, f"the child process was killed by signal {-code}"
 
 
 def become(user: int) -> None:
@@ -350,6 +354,11 @@ def test_each_host_has_its_own_loopback_interface() -> None:
                 client = socket.create_connection(("127.0.0.1", PORT), timeout=PATIENCE_S)
             server.accept()[0].close()
             assert client.recv(1) == b""
+
+
+def test_child_that_is_killed_fails_the_test() -> None:
+    with pytest.raises(AssertionError, match="killed"):
+        in_child(lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def descriptors_open() -> int:
