@@ -288,12 +288,13 @@ def test_car_that_was_stopped_beyond_an_end_floor_drives_back(end: int, inwards:
     group.run_until(lambda: floor_of(group[0]) is None, 5000)
     group.run(20)
     node, now_ms = group[0].node, group.now_ms
-    assert node.inputs is not None
+    inputs = node.inputs
+    assert inputs is not None
     for floor, stop in (None, True), (end, True), (None, True), (None, False):
         now_ms += 20
-        node = step(node, Tick(now_ms, evolve(node.inputs, floor=floor, stop=stop)))
+        node = step(node, Tick(now_ms, evolve(inputs, floor=floor, stop=stop)))
     assert outputs(node).motor is inwards
-    node = step(node, Tick(now_ms + 20, evolve(node.inputs, floor=end)))
+    node = step(node, Tick(now_ms + 20, evolve(inputs, floor=end)))
     assert node.drive.position.floor == end
     assert outputs(node).motor is Motor.STOP
 
@@ -306,10 +307,11 @@ def test_car_that_has_rolled_off_the_lowest_floor_searches_upwards() -> None:
     group.run_until(lambda: floor_of(group[0]) is None, 5000)
     group.run(20)
     node, now_ms = group[0].node, group.now_ms
-    assert node.inputs is not None
+    inputs = node.inputs
+    assert inputs is not None
     for floor in 0, *[None] * 10:
         now_ms += 20
-        node = step(node, Tick(now_ms, evolve(node.inputs, floor=floor)))
+        node = step(node, Tick(now_ms, evolve(inputs, floor=floor)))
     assert outputs(node).motor is Motor.UP
 
 
