@@ -237,6 +237,8 @@ class CardClient:
 
     def _process(self, receipt: Receipt, now_ms: int) -> None:
         match receipt:
+            case Receipt.STALE if self.phase is CardPhase.STARTING:
+                raise CardLost("reply too late")
             case Receipt.PARTIAL | Receipt.STALE:
                 pass
             case Receipt.ANSWERED:

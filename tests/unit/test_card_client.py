@@ -114,6 +114,15 @@ def test_card_is_lost_without_a_halt_if_its_first_reply_is_malformed() -> None:
     assert not line.client.halts
 
 
+def test_card_is_lost_if_its_first_reply_is_stale() -> None:
+    line = Line()
+    line.client.begin(0)
+    line.receive(IDENTIFIED)
+    list(line.wait(FRESH_MS))
+    with pytest.raises(CardLost, match="reply too late"):
+        line.receive(AT_FLOOR_2)
+
+
 def test_halt_is_repeated_every_10_ms_until_the_late_reply_arrives(line: Line) -> None:
     asked_at_ms = line.now_ms
     halts = list(line.wait(LATE_MS + 55))
