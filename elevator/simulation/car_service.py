@@ -1,19 +1,21 @@
 """Judges how a car serves its passengers while no fault affects it.
 
  1. The door opens only for a call at its floor (C1). It closes when the dwell time ends (D1). Repeated presses cannot
-    hold it open for long while the car has a cab call elsewhere (C6).
- 2. A car does not pass the floor of a cab call. It does not pass a hall call that it claims in its direction (C1). It
-    does not reverse if a cab call lies ahead (C1) or in the direction that it has announced (C2).
- 3. A healthy car reports a fault for no longer than the trip to the next floor takes (C8). The floor indicator shows
-    the last floor reached (L6).
+    hold it open for more than KEPT_OPEN_MS while the car has a cab call for another floor (C6).
+ 2. A car does not pass the floor of a cab call, nor that of a claimed hall call in its direction (C1). It does not
+    reverse if a cab call lies ahead (C1) or in the direction that it has announced (C2).
+ 3. A healthy car reports a fault for no longer than the trip to the next floor takes (C8). This does not apply to
+    `Fault.POSITION`, nor to `Fault.DOOR` once the door has been open for RELEASED_MS. The floor indicator shows the
+    last floor reached (L6).
 
 These rules apply during other faults too, as long as the program and the server are unaffected:
 
  4. The stop lamp shows the state of the stop button (L6). The motor is stopped while the button is down (C7) or the
-    sensor is dead (C5). In both cases the car is out of service. So is a car whose motor has no power (C8) or whose
-    door is blocked (G3).
- 5. Every press lights the lamp on its own panel within DARK_MS, or within DARK_LOSSY_MS during network faults (L3). If
-    the disk of the node fails, this applies only without network faults and while another node runs.
+    sensor is dead (C5). In both cases the car is out of service. So is a car whose motor should run but has no power
+    (C8), or whose door is blocked (G3).
+ 5. A press that is not served earlier lights the lamp on its own panel within DARK_MS, or within DARK_LOSSY_MS while
+    faults affect the network (L3). If the disk of the node fails or is too slow, this applies only if no fault affects
+    the network and another node runs.
 """
 
 from elevator.core.model import EVERY_CAR, Button, Call, Direction, Dot, Fault, Motor
@@ -26,21 +28,25 @@ from elevator.simulation.observed import ObservedNode, ObservedTrial
 
 CHECK_MS = 100
 SHOWN_MS = 300
-"""The stop lamp, the floor indicator, the motor and the door must react to a change within this time."""
+"""How long the stop lamp, the floor indicator, the motor and the reported fault may lag behind their causes. The door
+may lag this much behind the end of the dwell time."""
 BLOCKED_MS = DOOR_MS + 1000
-"""A car with a blocked door must report it within this time (G3)."""
+"""A car must report a fault once its door has been open and obstructed for longer than this (G3)."""
 USUAL_TRAVEL_MS = 2000
 """The travel time that a node assumes before it has measured any."""
 MOTOR_FAULT_MS = 1200
-"""A motor fault must be detected within this time after 105 % of the usual travel time has passed (C8)."""
+"""A car whose motor should run but has no power must report a fault within 105 % of the travel time plus this (C8). The
+travel time counts as at least USUAL_TRAVEL_MS."""
 EXTENSION_MS = 14_900
-"""A car whose door has been open for this long need not serve new presses at its floor."""
+"""A car whose door has been open for this long need not serve new presses at its floor: 15 s (C6), less a margin."""
 RELEASED_MS = 18_000
-"""A car whose door has been open for longer than this may report a door fault (C6)."""
+"""A car whose door has been open for longer than this may report a door fault, even if nothing obstructs the door any
+more (C6)."""
 KEPT_OPEN_MS = 45_000
-"""The longest time that a door may stay open while its car has a cab call elsewhere."""
+"""The longest time that a door may stay open while its car has a cab call for another floor."""
 DARK_MS, DARK_LOSSY_MS = 6000, 15_000
-"""The longest time until a press lights its lamp on the same panel. DARK_LOSSY_MS applies during network faults."""
+"""The longest time until a press lights its lamp on the same panel. DARK_LOSSY_MS applies during network faults and for
+GROUP_MS after them (observed.py)."""
 
 
 class CarService:
@@ -89,7 +95,7 @@ class CarService:
         going = Call(Direction(node.elevator.shaft.motor).button, floor, EVERY_CAR)
         # A claim that began or ended while the car passed is not judged.
         if going in arrival.claims and going in state.claims:
-            self.fail(f"car {node.name} passes floor {floor} although it claims a hall call there")
+            self.fail(f"car {node.name} passes floor {floor} although it claims the hall call there in its direction")
         if Call(Button.CAB, floor, node.id) in arrival.calls.live.values() and not hears_own_id(state):
             self.fail(f"car {node.name} passes floor {floor} although it has a cab call there")
 
@@ -152,7 +158,8 @@ class CarService:
         is_held = now_ms - min([stopped_at_ms, *dead]) > SHOWN_MS
         if is_held and elevator.shaft.motor:
             self.fail(
-                f"car {node.name} moves {'while its stop button is down' if elevator.stop else 'with a dead sensor'}"
+                f"car {node.name} does not stop its motor "
+                f"{'while its stop button is down' if elevator.stop else 'while its floor sensor is dead'}"
             )
         is_stuck = node.stuck_since_ms is not None and now_ms - node.stuck_since_ms > self.stuck_max_ms
         settled_ms = max(node.program_effects.end_ms, node.sensor_effects.end_ms)
@@ -167,7 +174,7 @@ class CarService:
         stint, elevator, now_ms = node.stint, node.elevator, self.trial.now_ms
         is_shown = elevator.indicator == elevator.sensed or elevator.sensed is None
         if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:
-            self.fail(f"the indicator of car {node.name} shows floor {elevator.indicator} at floor {elevator.sensed}")
+            self.fail(f"the floor indicator of car {node.name} shows {elevator.indicator} at floor {elevator.sensed}")
         assert node.state is not None
         fault = node.state.drive.fault
         is_kept_open = fault is Fault.DOOR and elevator.door and now_ms - node.opened_at_ms > RELEASED_MS
@@ -191,7 +198,7 @@ class CarService:
                     self.fail(f"car {node.name} keeps its door open instead of serving {call}")
 
     def judge_dark_lamp(self, dot: Dot, call: Call) -> None:
-        """Check that a press has lit its lamp on the same panel in time (DARK_MS, DARK_LOSSY_MS)."""
+        """Check that an open press has lit its lamp on the same panel in time (DARK_MS, DARK_LOSSY_MS)."""
         members = self.trial.nodes[: self.trial.plan.cars]
         node = next((each for each in members if each.state is not None and each.state.me == dot.author), None)
         if node is None:

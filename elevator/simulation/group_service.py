@@ -1,13 +1,14 @@
 """Judges how the group serves its passengers while no fault affects it.
 
- 1. A press lights its lamp on every panel that has this lamp (L1, L3), and a service darkens it (L4), within LAMP_MS.
- 2. Every lit hall call is claimed by a car in service (A2). If that car fails, another soon claims the call (G3). Two
-    cars claim the same call only briefly. If a car with an open door serves a new call, no other car opens its door for
-    that call (A1).
+ 1. A press lights its lamp on every panel that has this lamp (L1, L3), and a service darkens it (L4), within LAMP_MS
+    plus the delay of LATE_TURNS late wake-ups.
+ 2. While any car is in service, no lit hall call stays unclaimed for long (A2), even if the car that claimed it has
+    failed (G3). Two cars claim the same call only briefly. No car opens its door only for new calls that other open
+    doors already serve (A1).
  3. Nodes with the same id or different numbers of floors log the conflict (A3).
 
 Most faults of one node affect the group only for GROUP_MS after they begin and after they end (see observed.py). In
-between, the rules apply: the other cars must serve the hall calls of a dead node or of a car out of service.
+between, the rules apply: other cars must claim the hall calls that a dead node or a car out of service has claimed.
 """
 
 from collections import deque
@@ -23,19 +24,20 @@ from elevator.simulation.observed import ObservedNode, ObservedTrial
 LAMP_MS = 30
 """The longest time until all lamps show a press or a service, if no program wakes up late."""
 LATE_TURNS = 3
-"""Three late wake-ups can delay a lamp: to send the press, to acknowledge it, and to read the acknowledgements."""
+"""How many late wake-ups may delay a lamp: before the press is sent, before it is acknowledged, and one as a margin."""
 ORPHAN_MS = 700
-"""How long a call may stay unclaimed by cars in service: 0.6 s for the take-over, plus CHECK_MS."""
+"""How long a lit hall call may stay unclaimed by cars in service: the 0.6 s of G3, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
-"""Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s, because a brief claim restarts the wait, plus the
-time until the other nodes receive the claims."""
+"""Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s (A2), because a brief claim restarts the wait, plus
+the time until the other nodes receive the claims."""
 SERVE_MS = 250
-"""A car with an open door serves a new call at its floor within this time, or not at all."""
+"""A car with an open door serves a new call at its floor within this time. After that, another car may open its door
+for the call."""
 DISPUTE_MS = 150
 """How long two cars may claim the same call: until each node has received the claim of the other."""
 DISPUTE_MAX_MS = 25_000
-"""Two cars may claim a call that is older than this, because every car may claim a call that waits too long. With two
-floors, A2 allows that after 40 s."""
+"""Several cars may claim a call that is older than this. A2 lets every car claim a call that waits too long; with two
+floors, that is after 40 s."""
 
 
 class GroupService:
@@ -50,9 +52,9 @@ class GroupService:
         self.check_at_ms = 0
         self.lamp_ms = LAMP_MS + LATE_TURNS * trial.plan.late_ms
         self.wanted_since_ms: dict[Call, int] = {}
-        """Maps each call that is not served yet to the time of its first press."""
+        """Maps each call that has been pressed since it was last served to the time of the first such press."""
         self.orphaned_since_ms: dict[Call, int] = {}
-        """Maps each hall call that no car in service claims to the time when a check first found this."""
+        """Maps each lit hall call that no car in service claims to the time since which every check has found this."""
         self.disputed_since_ms: dict[Call, int] = {}
         trial.subscribe(CallPressed, self.on_pressed)
         trial.subscribe(CallServed, self.on_served)
@@ -95,7 +97,11 @@ class GroupService:
             self.fail(f"car {node.name} opens its door for {sorted(here)}, but other open doors serve these calls")
 
     def would_serve(self, node: ObservedNode, call: Call) -> bool:
-        """Return whether *node* should serve *call* because its door was already open there when *call* was pressed."""
+        """Return whether the open door of *node* should still serve *call*.
+
+        This is so for a hall call made less than SERVE_MS ago, if the car had opened its door there before and has
+        announced the direction of the call. The door must have been open for less than EXTENSION_MS.
+        """
         made_ms, announced = self.wanted_since_ms.get(call, 0), node.stint.announced
         if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
             return False
@@ -116,7 +122,10 @@ class GroupService:
             self.check()
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
-        """Check that all lamps of *call* show the press or service that *car* registered at *at_ms*."""
+        """Check that all lamps of *call* show the press or service that node *car* registered at *at_ms*.
+
+        Skip the check if the press is no longer open, or the served call has been made again.
+        """
         pressed, still_open = dot is not None, dot in self.ledger.open
         node = self.trial.nodes[car]
         members = self.members if self.trial.is_calm(at_ms) and node.is_program_unaffected() else []
@@ -125,10 +134,9 @@ class GroupService:
         for node in members:
             is_lit = call in node.elevator.lamps
             if is_lit != pressed and call.car in (EVERY_CAR, node.id):
-                state = "dark" if pressed else "lit"
-                self.fail(
-                    f"the lamp of {call} is still {state} at car {node.name} after {self.trial.now_ms - at_ms} ms"
-                )
+                state, cause = ("dark", "press") if pressed else ("lit", "service")
+                after_ms = self.trial.now_ms - at_ms
+                self.fail(f"the lamp of {call} at car {node.name} is still {state} {after_ms} ms after the {cause}")
 
     # Periodic checks
 
@@ -171,15 +179,18 @@ class GroupService:
         self.disputed_since_ms = {call: self.disputed_since_ms.get(call, now_ms) for call in disputed}
         for call, since_ms in self.disputed_since_ms.items():
             if now_ms - since_ms > DISPUTE_MS:
-                self.fail(f"two cars keep claiming {call}")
+                self.fail(f"more than one car keeps claiming {call}")
 
     def judge_misconfigured(self, misconfigured: ObservedNode) -> None:
-        """Check that nodes with conflicting configurations have logged the conflict, and still know of a duplicate."""
+        """Check that all nodes whose configurations conflict have logged a warning.
+
+        Also check that two nodes with the same id still know of each other.
+        """
         is_duplicate = misconfigured.floors == self.trial.plan.floors
         those = [node for node in self.members if not is_duplicate or node.id == misconfigured.id]
         for node in [*those, misconfigured] if those else []:
             assert node.state is not None
             if not node.state.warnings:
-                self.fail(f"node {node.name} has not logged the conflict with node {misconfigured.id}")
+                self.fail(f"node {node.name} has not logged the conflict of node {misconfigured.name} with the group")
             if is_duplicate and not hears_own_id(node.state):
                 self.fail(f"node {node.name} has forgotten the other node with its id")

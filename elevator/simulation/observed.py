@@ -4,9 +4,10 @@ Most rules of timing and behaviour are not judged while a fault affects a car or
 or its program affects the car while it lasts, and for another CAR_MS.
 
 A fault of the network affects the group while it lasts, and for another GROUP_MS. So does a failing or slow disk or a
-slow server, because it delays lamps. A misconfigured node affects the group and every car in this way. Any other fault
-of one node affects the group only for GROUP_MS after it begins and after it ends, because the other nodes must notice
-the change. In between, the group must work without that node.
+slow server, because it delays lamps. A misconfigured node affects the group and every car in this way. A phantom node
+affects the group until the end of the run. HARMLESS faults affect neither a car nor the group. Any other fault affects
+the group only for GROUP_MS after it begins and after it ends, because the other nodes must notice the change. In
+between, the group must work without the faulty node or car.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ STALE_MS = 600
 of C10 is 500 ms; the rest is a margin."""
 CAR_MS = 1000
 """How long a fault still affects a car after it has ended. A panel is declared lost after 0.5 s without a reply (C11),
-a resumed program listens for 0.3 s (C10), and a motor command is repeated after 1 s (C8)."""
+a resumed program listens for 0.3 s (C10), and the motor command is repeated every second (C8)."""
 GROUP_MS = 5000
 """How long a fault affects the group after it has begun or ended. Other cars take over within 2.5 s (G3). If a call
 is still unclaimed 2 s later, every car claims it (A2)."""
@@ -37,7 +38,7 @@ DEAD_SENSOR = frozenset((FaultKind.DEAD_SENSOR,))
 AFFECTING_CAR = PROGRAM_FAULTS | DEAD_SENSOR | {FaultKind.MOTOR, FaultKind.OBSTRUCT, FaultKind.STOP}
 AFFECTING_NETWORK = frozenset((FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.PACKET_LOSS, *GHOSTS, *MISCONFIGURED))
 AFFECTING_GROUP = AFFECTING_NETWORK | {FaultKind.DISK, FaultKind.SLOW_DISK, FaultKind.SLOW_SERVER}
-"""Faults that affect the group for as long as they last."""
+"""Faults that affect the group for as long as they last, and for GROUP_MS after that."""
 HARMLESS = frozenset((FaultKind.FALSE_FLOOR, FaultKind.ATTACK))
 """Faults that must have no effect."""
 HARMFUL = frozenset(FaultKind) - HARMLESS
@@ -45,7 +46,7 @@ HARMFUL = frozenset(FaultKind) - HARMLESS
 
 @define(eq=False)
 class FaultEffects:
-    """Tracks when faults of some `kinds` affect a car, or the group."""
+    """Tracks when faults of the `kinds` affect a car, or the group."""
 
     kinds: AbstractSet[FaultKind]
     lasting: AbstractSet[FaultKind]
@@ -81,22 +82,22 @@ class Stint:
     dwell_from_ms: int = -NEVER_MS
     """When the dwell time last began."""
     announced: Direction | None = None
-    """The direction of the last hall call served at this stop; None if none was."""
+    """The direction of the last hall call served since the door last opened; None if none was."""
     announced_at_ms: int = 0
     is_repeated: bool = False
-    """True if another car had already served a hall call that this car served at this stop. Then the judges do not
-    know which direction the passengers expect."""
+    """True if, since the door last opened, the car has served a press of a hall call that had already been served or
+    replaced. Then the judges do not know which direction the passengers expect."""
     served_at_ms: int = -NEVER_MS
-    """When this car last served a call, even if another car had already served it."""
+    """When the car last served a call, even one that had already been served."""
     heading: Direction | None = None
-    """The direction of the last departure. None if there was none, or if the door has opened twice at this stop. In
+    """The direction of the last departure. None if there was none, or if the door has opened more than once since. In
     these cases, the car may leave in either direction."""
     is_at_stop: bool = False
     """True if the door has opened since the last departure."""
     arrival: Node | None = None
     """The node's state when the moving car reached its current floor. None if `judge_passing` has nothing to check."""
     in_service_at_ms: int = 0
-    """When the car last reported no fault or had a reason to report one."""
+    """When a check last found that the car reported no fault, or was allowed to report one."""
 
 
 class ObservedNode(SimulatedNode):
@@ -114,12 +115,12 @@ class ObservedNode(SimulatedNode):
         self.stint = Stint()
         self.stop_changed_at_ms = 0
         self.obstructed_at_ms = -NEVER_MS
-        """When the last obstruction began."""
+        """When the last obstruction began, whether the door was open or closed."""
         self.opened_at_ms = -NEVER_MS
         """When the door last opened, or when a program last started with the door open, as its record said. The later
         of the two times counts."""
         self.opener: Author | None = None
-        """The incarnation that was running at `opened_at_ms`; None if there is none."""
+        """The incarnation that was running at `opened_at_ms`; None if none was."""
         self.stuck_since_ms: int | None = None
         """The time since which the motor should run but has no power; None if it has power or should stop."""
         self.confirmed: dict[Call, tuple[list[Dot], int]] = {}
@@ -128,10 +129,10 @@ class ObservedNode(SimulatedNode):
         self.lit: dict[Call, list[Dot]] = {}
         """Maps each call whose lamp is lit on the panel to the presses for which the lamp lit."""
         self.stored: set[int] = {EMPTY.digest}
-        """The digests of all call sets stored on the disk since it was last wiped."""
+        """The digests of the empty call set, and of all call sets stored on the disk since it was last wiped."""
         self.own_incarnations: set[Author] = set()
-        """The incarnations that have stored a record on the disk since the node last started without one. The node owns
-        their presses."""
+        """The incarnations that have stored a record since the disk was last wiped or the node last started without a
+        record. The node must treat their cab calls as its own."""
 
     def calls_of(self, buttons: Buttons) -> frozenset[Call]:
         """Return the calls that belong to the buttons or lamps in *buttons*."""
@@ -157,25 +158,25 @@ class ObservedTrial(Trial):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.nodes: list[ObservedNode] = []
-        """All nodes, by number."""
+        """All nodes, by number. A misconfigured node is the last; a phantom node is not included."""
         self.misconfigured_effects = FaultEffects(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
         """When misconfigured nodes affect the cars. They still do for a while after they have left, because the other
         nodes remember a duplicate."""
         self.network_effects = FaultEffects(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
         self.group_effects = FaultEffects(HARMFUL, AFFECTING_GROUP, GROUP_MS, GROUP_MS)
         self.effects_except_shirker = FaultEffects(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, GROUP_MS)
-        """Like `group_effects`, but a shirker affects the group only when it joins, not while it stays."""
+        """Like `group_effects`, but a shirker counts only for GROUP_MS after it joins."""
         self.effects_except_misconfigured = FaultEffects(
             HARMFUL, AFFECTING_GROUP - set(MISCONFIGURED), GROUP_MS, GROUP_MS
         )
-        """Like `group_effects`, but a misconfigured node affects the group only when it joins and leaves."""
+        """Like `group_effects`, but a misconfigured node counts only for GROUP_MS after it joins and leaves."""
         self.subscribe(FaultChanged, self.on_fault)
         self.subscribe(ProgramStarted, self.on_program_started)
         self.subscribe(TurnTaken, self.on_turn)
         self.subscribe(ElevatorChanged, self.on_elevator_changed)
 
     def is_unaffected(self, node: ObservedNode) -> bool:
-        """Return whether *node* belongs to the group and no fault affects its program or its car."""
+        """Return whether *node* belongs to the group and no fault affects its program, its server or its car."""
         end_ms = max(node.car_effects.end_ms, self.misconfigured_effects.end_ms)
         return node.number < self.plan.cars and end_ms <= self.now_ms
 
