@@ -1,7 +1,8 @@
-"""The events of a simulated run, and the `Trial` that passes them to the judges.
+"""The events of a simulated run, and the `Trial` that passes them to the judges and other subscribers.
 
-The field *node* is the node's number in the world, which may differ from the id of a misconfigured node. The event of a
-turn precedes the events that the turn causes, so a judge never sees a turn in progress.
+The field `node` is the node's number in the world, which may differ from the id of a misconfigured node. The event of a
+turn precedes the events that the outputs of the turn cause, so a judge sees the state of a node only at the end of a
+turn.
 """
 
 import random
@@ -20,7 +21,7 @@ class ProgramStarted(NamedTuple):
     node: int
     state: Node
     found: Record | None
-    """The record that the program read from its disk; None if the disk had no record or reading failed."""
+    """The record that the program read from its disk; None if the disk had no record or could not be read."""
 
 
 class ProgramEnded(NamedTuple):
@@ -28,15 +29,18 @@ class ProgramEnded(NamedTuple):
 
 
 class TurnTaken(NamedTuple):
-    """A node has taken a turn. A turn that only extends the timeouts of peers has no event.
+    """A node has computed its next state, and performs the outputs of the turn next.
 
-    If the program was killed during the turn, `after` is the state that it would have reached.
+    A fault may still kill or freeze the program before or after each output. A turn whose tick only extends the
+    timeouts of peers has no event.
     """
 
     node: int
     before: Node
     after: Node
     tick: Tick
+    """The tick with which the turn began. If the program was frozen before the first output, the turn may have read the
+    time and the panel again."""
 
 
 class ElevatorChanged(NamedTuple):
@@ -53,7 +57,7 @@ class RecordStored(NamedTuple):
 
 
 class DiskWiped(NamedTuple):
-    """The disk of a node was wiped while its program was dead, or removed with its node."""
+    """The disk of a node is about to be wiped, or removed with its node. The program is dead."""
 
     node: int
 
@@ -64,18 +68,21 @@ class HeartbeatSent(NamedTuple):
 
 
 class FaultChanged(NamedTuple):
-    """A fault has begun or ended."""
+    """A fault is about to begin or end. A ghost has no event at the end of its fault, because it stays."""
 
     fault: InjectedFault
     begins: bool
 
 
 class TimePassed(NamedTuple):
-    """Virtual time has passed. Judges use this event to detect that something expected has not happened."""
+    """Virtual time has advanced, by CHECK_MS (world.py) or more since the last event of this kind.
+
+    Judges use this event to check what no other event triggers, for example whether an action is overdue.
+    """
 
 
 class CallPressed(NamedTuple):
-    """A node has registered a press. CallLedger emits this event."""
+    """A node has registered a press, and has not served it in the same turn. CallLedger emits this event."""
 
     node: int
     call: Call
@@ -85,25 +92,26 @@ class CallPressed(NamedTuple):
 class CallServed(NamedTuple):
     """A car has served a call. CallLedger emits this event.
 
-    `is_first` is False if another car had already served this press.
+    `is_first` is False if this press had already been served or replaced.
     """
 
     node: int
     call: Call
     is_first: bool
     at_ms: int
-    """The time of the turn that cleared the call."""
+    """The node's time in the turn that served the call. It may precede the event if the program was frozen in this
+    turn."""
 
 
 Event = TypeVar("Event")
 
 
 class Violation(Exception):
-    """A judge has found that the run breaks a rule."""
+    """The run breaks a rule."""
 
 
 class Trial:
-    """What all parts of a run share: the plan, the time, the random numbers, the events and the transcript."""
+    """What all parts of a run share: the plan, the time, a random generator, the event handlers and the transcript."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -114,7 +122,7 @@ class Trial:
         self.transcript: list[str] = []
 
     def subscribe(self, kind: type[Event], handle: Callable[[Event], object]) -> None:
-        """Pass each event of this *kind* to *handle*, after the handlers that have subscribed earlier."""
+        """Call *handle* for each event of type *kind*, after the handlers that were subscribed earlier."""
         self.handlers.setdefault(kind, []).append(handle)
 
     def emit(self, event: object) -> None:
@@ -122,12 +130,12 @@ class Trial:
             handle(event)
 
     def log(self, line: str) -> None:
-        """Add a line to the transcript, with the time."""
+        """Add *line*, preceded by the time, to the transcript and to its digest."""
         line = f"{self.now_ms:>9} {line}"
         self.digest.update(line.encode() + b"\n")
         self.transcript.append(line)
 
     def fail(self, why: str) -> NoReturn:
-        """End the run, because it breaks a rule."""
+        """Log that the run breaks a rule, and raise Violation. *why* says what happened."""
         self.log(f"VIOLATION: {why}")
         raise Violation(f"{self.now_ms} ms: {why}")

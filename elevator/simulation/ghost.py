@@ -1,4 +1,7 @@
-"""A phantom node that never moves its car. It acknowledges every call, and claims either all hall calls or none."""
+"""A phantom node that never moves its car. It acknowledges every durable call, and claims all hall calls or none.
+
+It has no program, disk or elevator. world.py sends its heartbeats.
+"""
 
 from attrs import define
 
@@ -10,17 +13,21 @@ GHOST = Author(MAX_CARS - 1, 1)
 
 @define(eq=False)
 class Ghost:
-    """A phantom node. Its car stands at `floor` and reports that it is in service."""
+    """A phantom node. It reports that its car stands at `floor` and is in service."""
 
     due_at_ms: int = NEVER_MS
-    """When the ghost sends its next heartbeat."""
+    """When the next heartbeat is due; NEVER_MS before the ghost joins."""
     floor: int = 0
     claims: bool = False
+    """True if it claims every hall call; False if it claims none."""
     sequence: int = 0
     known: Calls = Calls()
 
     def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
-        """Return the next heartbeat. It acknowledges all *known* calls. *hears* is the bit mask of its live peers."""
+        """Return the next heartbeat, which acknowledges all *known* calls.
+
+        *hears* is the bit mask of the nodes that the heartbeat reports as live peers.
+        """
         self.sequence += 1
         if known != self.known:  # Equal calls stay the same object, as in decoded heartbeats.
             self.known = known

@@ -97,9 +97,9 @@ def kill_or_start(node: SimulatedNode, fault: InjectedFault, begins: bool) -> No
 
 
 def resume(node: SimulatedNode) -> None:
-    """Resume a frozen program. It takes a turn with all waiting heartbeats.
+    """Resume a frozen program. It completes an interrupted turn, if any, and takes one with all waiting heartbeats.
 
-    This turn uses the inputs that the program read from its panel before the freeze, if they are still fresh.
+    The inputs that it read from its panel before the freeze count only if they are still fresh.
     """
     now_ms, process = node.trial.now_ms, node.process
     heartbeats, process.backlog = tuple(process.backlog), []

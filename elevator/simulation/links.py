@@ -12,16 +12,17 @@ from elevator.simulation.faults import FaultKind, InjectedFault
 GROUP = "world"
 ECHO_MS = 50
 """A datagram returns to the node that sent it only while faults can delay datagrams by at least this long, because then
-it may reach the node's next incarnation. With shorter delays, it would reach the same incarnation, which ignores it."""
+it may reach the node's next incarnation. With shorter delays, it would nearly always reach the same incarnation, which
+ignores it."""
 
 
 class Links:
-    """The links between all *nodes*, which are numbered from 0."""
+    """The links between all *nodes*, which are numbered from 0. The last node may join or leave during the run."""
 
     def __init__(self, rng: random.Random, key: bytes, nodes: Sized) -> None:
         self.rng = rng
         self.key = key
-        """The key of the group, which seals the datagrams."""
+        """The key of the group, for the attacker and the nodes. `send` does not seal datagrams."""
         self.nodes = nodes
         self.queue: list[tuple[int, int, Iterable[int], Heartbeat]] = []
         """A heap of (arrival time, serial number, receivers, heartbeat). Serial numbers follow the order of sending."""
@@ -30,7 +31,7 @@ class Links:
         self.cuts: list[InjectedFault] = []
         """The active partitions and one-way links."""
         self.loss = self.delay_ms = self.duplicated = 0
-        """The maxima over all active packet losses. `loss` and `duplicated` are percentages."""
+        """The maxima over all active packet losses; 0 without any. `loss` and `duplicated` are percentages."""
 
     @property
     def due_at_ms(self) -> int:
