@@ -1,4 +1,4 @@
-"""Draws sequences of faults and presses that would hardly ever occur by chance."""
+"""Draws combinations of faults and presses that would hardly ever occur if each was drawn on its own."""
 
 import random
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ STORM = (
 
 
 class Size(NamedTuple):
-    """The size of a run: its cars and floors, and the time by which its temporary faults have ended."""
+    """The size of a run: its numbers of cars and floors, and the time by which its temporary faults have ended."""
 
     cars: int
     floors: int
@@ -65,7 +65,7 @@ def draw_rare(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]
     cars, floors, calm_at_ms = size
     who = rng.randrange(cars)
     match rng.choices(("crash loop", "hammer", "shirker", ""), (5, 5, 6, 84))[0]:
-        case "crash loop":  # More incarnations than a node remembers, with calls that cannot be served meanwhile.
+        case "crash loop":  # More incarnations than a node remembers, with calls that this car has no time to serve.
             starts = [4000 + n * rng.randint(700, 800) for n in range(rng.randint(12, 18))]
             yield from [InjectedFault(FaultKind.KILL, at_ms, at_ms + rng.randint(20, 300), who) for at_ms in starts]
             if rng.random() < 0.6:  # The node is cut off, so no other node learns of these calls.
@@ -81,11 +81,14 @@ def draw_rare(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]
 
 
 def draw_long(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """In three of ten runs with other faults, draw related faults of one node with presses, or heavy packet loss."""
+    """In three of ten cases, draw heavy packet loss, or related faults of one node and presses on its panel.
+
+    plans.py calls this function only for runs with faults from `draw_fault`.
+    """
     who, at_ms = rng.randrange(size.cars), rng.randint(4000, size.calm_at_ms - 15_000)
     times: Iterable[int] = ()
     match rng.choices(("slow disk", "unread", "wiped", "frozen", "mute", "lossy", ""), (5, 5, 5, 5, 5, 5, 70))[0]:
-        case "slow disk":  # The program is killed repeatedly before its disk has stored anything.
+        case "slow disk":  # The program is killed repeatedly, often before its disk has stored anything.
             ends = [at_ms + n * rng.randint(2200, 2600) for n in range(1, 5)]
             yield InjectedFault(FaultKind.SLOW_DISK, at_ms, ends[-1] + 2000, who, delay_ms=4000)
             yield from [InjectedFault(FaultKind.KILL, end_ms, end_ms + 50, who) for end_ms in ends]
@@ -98,7 +101,7 @@ def draw_long(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]
                 yield InjectedFault(FaultKind.FREEZE, at_ms + 5200, at_ms + 9000, who)
                 yield InjectedFault(FaultKind.KILL, at_ms + 7000, at_ms + 9100, who)
             times = [at_ms + 3000, at_ms + 3010]
-        case "wiped":  # More incarnations than the peers remember, each unaware of its predecessor.
+        case "wiped":  # More incarnations than the peers remember, each started without a record.
             starts = [at_ms + n * rng.randint(650, 700) for n in range(rng.randint(11, 14))]
             yield from [InjectedFault(FaultKind.WIPE, start_ms, start_ms + 20, who) for start_ms in starts]
             times = [start_ms + 400 for start_ms in (*starts, starts[-1] + 3000)]

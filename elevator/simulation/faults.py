@@ -1,9 +1,9 @@
 """The kinds of faults, and the plan of a run.
 
-A `Plan` alone determines a run, so the run can be replayed exactly. A failing plan is shrunk by leaving out faults and
-presses. Faults begin and end while passengers press buttons. After the last fault, every confirmed call must be served.
-In some runs, one car or some links never recover. Then the calls that do not need them must still be served. plans.py
-draws plans.
+A `Plan` alone determines a run, so the run can be replayed exactly. A failing plan is shrunk by leaving out passengers,
+faults and presses. Faults begin and end while passengers press buttons. Once all temporary faults have ended, every
+confirmed call must be served, apart from the exceptions in call_safety.py. In some runs, one car or some links never
+recover, or a phantom node stays. Then the cab calls of that car are exempt too. plans.py draws plans.
 """
 
 from enum import StrEnum
@@ -24,11 +24,11 @@ class FaultKind(StrEnum):
     """Like KILL, but the disk is empty when the node starts again."""
     CRASH = "crash"
     """A worker dies, at some point of a turn or between two turns. The recorder still writes the newest record. The
-    fault ends when the supervisor starts the next worker, `delay_ms` later."""
+    fault ends when the supervisor starts the next worker, `delay_ms` later or at `until_ms`, whichever comes first."""
     BLACKOUT = "blackout"
-    """All nodes are killed at the same time, and later start again at the same time."""
+    """All nodes except a misconfigured one are killed at the same time, and later start again at the same time."""
     FREEZE = "freeze"
-    """The worker and the supervisor of a node are frozen. Incoming datagrams wait."""
+    """The worker and the supervisor of a node are frozen, but not the recorder. Incoming datagrams wait."""
     CUT = "cut"
     """The group is partitioned into two parts."""
     ONE_WAY = "one-way link"
@@ -36,7 +36,8 @@ class FaultKind(StrEnum):
     PACKET_LOSS = "packet loss"
     """Every link loses, delays or duplicates some datagrams."""
     MOTOR = "motor"
-    """A motor has no power. If `detail` is set, the motor gets a stop command when the power returns."""
+    """A motor has no power. If `detail` is set, the motor forgets its command, so it stays off when the power
+    returns."""
     OBSTRUCT = "obstruct"
     STOP = "stop button"
     SERVER = "server"
@@ -61,13 +62,13 @@ class FaultKind(StrEnum):
     FALSE_FLOOR = "false floor"
     """A floor sensor reports an impossible floor, but too briefly for the node to accept it."""
     DEAD_SENSOR = "dead sensor"
-    """A floor sensor reports a floor that does not exist."""
+    """A floor sensor always reports a floor that does not exist."""
     ATTACK = "attack"
     """An attacker forges, damages and replays datagrams; see attacker.py."""
 
 
 class Point(StrEnum):
-    """A point of a turn at which a program can be killed or frozen: before, during or after an output of the turn."""
+    """A point at which a program can be killed or frozen: before, during or after an output of a turn."""
 
     BEFORE_HARDWARE = "before a write to its elevator"
     AFTER_HARDWARE = "after a write to its elevator"
@@ -102,7 +103,7 @@ GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
 
 @frozen
 class InjectedFault:
-    """A fault from `at_ms` to `until_ms`."""
+    """A fault from `at_ms` to `until_ms`. If `until_ms` is NEVER_MS, it is permanent."""
 
     kind: FaultKind
     at_ms: int
@@ -116,19 +117,24 @@ class InjectedFault:
     loss in percent. OTHER_FLOORS: the number of floors. ATTACK: 1 if the group has a key. MOTOR and SERVER: see
     FaultKind."""
     delay_ms: int = 0
-    """PACKET_LOSS, SLOW_DISK and SLOW_SERVER: the longest delay of a datagram, a write or a command. SERVER: the time
-    until the client notices the fault. CRASH: the time from the end of the worker to the first turn of the next."""
+    """The longest delay of a datagram (PACKET_LOSS), of a write (SLOW_DISK), or of a command or a reply (SLOW_SERVER).
+    SERVER: the time until the client notices the fault, unless its inputs become stale earlier. CRASH: the time from
+    the end of the worker to the first turn of the next, unless `until_ms` is earlier."""
     duplicated: int = 0
     """For PACKET_LOSS, the percentage of duplicated datagrams."""
     point: Point | None = None
     """For KILLS and FREEZE, the point of a turn at which the fault occurs. If it is None, `detail` determines the point
     of a kill, and a freeze occurs between two turns. For FREEZE, BEFORE_HARDWARE is just before the turn reads the
-    clock for the last time."""
+    clock for the last time. If the program does not reach the point by `until_ms`, the fault does not occur, except
+    that WIPE then kills the program. If the program is already frozen, the fault occurs at once."""
 
 
 @frozen
 class Press:
-    """A button held down from `at_ms` to `until_ms` on the panel of a car or of a misconfigured node."""
+    """A button held down from `at_ms` to `until_ms` on the panel of the node with the number `panel`.
+
+    It is ignored unless that node exists at `at_ms`.
+    """
 
     at_ms: int
     until_ms: int
@@ -139,7 +145,7 @@ class Press:
 
 @frozen
 class Plan:
-    """The plan of one run. Times are in milliseconds from the start of the run."""
+    """The plan of one run. Points in time are in milliseconds from the start of the run."""
 
     seed: int
     cars: int
@@ -164,7 +170,7 @@ class Plan:
     """How late every program wakes up when its timer expires. Input wakes it on time."""
 
     def lost_cars(self) -> frozenset[int]:
-        """Return the cars with a permanent fault; their cab calls cannot be served."""
+        """Return the numbers of the cars with a permanent fault. Their cab calls need not be served."""
         without_car = (FaultKind.ONE_WAY, FaultKind.GHOST, FaultKind.SHIRKER)
         return frozenset(f.target for f in self.faults if f.until_ms == NEVER_MS and f.kind not in without_car)
 

@@ -1,7 +1,9 @@
 """Draws a plan from a seed: the group, its building, its faults and its passengers.
 
-Each family of faults has its own random generator, seeded by the family's name and the seed. So a new family does not
-change the other faults of a seed. chains.py draws sequences of faults that would hardly ever occur by chance.
+Each family of faults has its own random generator, seeded by the family's name and the seed. So a new family at the end
+of FAMILIES does not change the other faults of a seed. Elsewhere in FAMILIES, it could: `draw_details` uses the same
+generators for the faults of all families. chains.py draws combinations of faults that would hardly ever occur if each
+was drawn on its own.
 """
 
 import random
@@ -24,7 +26,7 @@ resumes there is about to act on stale inputs. AFTER_RECORD is excluded, because
 SHORT_MS = 200
 """How long a passing car activates a floor sensor with a short zone."""
 CRASH_MS = 1000
-"""The longest duration of a CRASH fault. It usually ends earlier, when the next worker starts."""
+"""The longest duration of a CRASH fault from `draw_process`. It usually ends earlier, when the next worker starts."""
 HUNG_MS = 500
 """A supervisor kills a worker that has been silent for this long."""
 TAKE_OVER_MS = (5, 60)
@@ -60,8 +62,8 @@ SHARES = {
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     """Draw the plan for *seed*.
 
-    By default, *cars* is 1 to 9 and *floors* is 2 to 20, and most groups are small. About one group in 50 is larger
-    than that. About one run in 24 has no faults.
+    By default, *cars* is 1 to 9 and *floors* is 2 to 20, and most groups are small. If neither is given, about one
+    group in 50 is larger than that. About one run in 24 has no faults.
     """
     rng = random.Random(seed)
     drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
@@ -103,7 +105,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_details(seed: int, faults: Iterable[InjectedFault], passing_ms: int) -> Iterator[InjectedFault]:
-    """Yield *faults*, and draw the details of motor and server faults and the points of freezes.
+    """Yield *faults*. Draw the details of motor and server faults, and perhaps a point for a freeze that has none.
 
     Limit the delays of slow servers, so that their cars pass no floor unnoticed.
     """
@@ -165,7 +167,7 @@ def draw_flow(rng: random.Random, seed: int, size: Size) -> PassengerFlow | None
 
 
 def draw_presses_at_ghost(ghost: InjectedFault, size: Size) -> Iterable[Press]:
-    """Draw hall calls at the floor of *ghost*. Its car seems to be there, so other cars come only if A2 requires it."""
+    """Draw hall calls at the floor of *ghost*. Other cars leave them to the phantom car there until A2 applies."""
     here = ghost.target % size.floors
     buttons = [button for button, floor in panel_buttons(size.floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, size.calm_at_ms - 1, 15_000)):
@@ -177,7 +179,7 @@ def draw_presses_at_ghost(ghost: InjectedFault, size: Size) -> Iterable[Press]:
 
 
 def draw_lasting(rng: random.Random, size: Size) -> Iterable[InjectedFault]:
-    """Draw one permanently faulty node, one ghost or 1 to 3 permanent one-way links; nothing for a single car."""
+    """Draw a permanent fault of one car or node, a ghost, or 1 to 3 permanent one-way links. A single car gets none."""
     if size.cars == 1:
         return []
     kind = rng.choice(LASTING)
@@ -188,7 +190,7 @@ def draw_lasting(rng: random.Random, size: Size) -> Iterable[InjectedFault]:
 
 
 def another(node: int, drawn: int, cars: int) -> int:
-    """Return *drawn*, or the next node if *drawn* equals *node*."""
+    """Return *drawn*, or the next node (modulo *cars*) if *drawn* equals *node*."""
     return drawn if drawn != node else (drawn + 1) % cars
 
 
