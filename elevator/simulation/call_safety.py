@@ -165,8 +165,15 @@ class CallLedger:
             del self.open[dot]
             self.add_service(node, call, state.now_ms, is_first=True)
         for dot in again:
-            if node.is_open_at(self.call_of[dot].floor):
+            is_served = self.last_press(dot) not in after.live
+            if is_served and node.is_open_at(self.call_of[dot].floor):
                 self.add_service(node, self.call_of[dot], state.now_ms, is_first=False)
+
+    def last_press(self, dot: Dot) -> Dot:
+        """Return the newest press that has replaced *dot*, directly or indirectly; *dot* itself if none has."""
+        while dot in self.replaced:
+            dot = self.replaced[dot]
+        return dot
 
     def judge_place(self, node: ObservedNode, call: Call) -> None:
         if not node.is_open_at(call.floor) or (call.button is Button.CAB and call.car != node.id):
@@ -273,9 +280,7 @@ class CallLedger:
                 ):
                     self.fail(f"node {node.name} does not know the calls of node {other_node.name}")
         for dot in sorted(self.ever_confirmed):
-            last, call = dot, self.call_of[dot]
-            while last in self.replaced:
-                last = self.replaced[last]
+            last, call = self.last_press(dot), self.call_of[dot]
             holders = [node for node in self.trial.nodes if last in node.disk.durable.live]
             is_gone = bool(holders) and not any(node.state is not None for node in holders)
             if is_gone or {dot, last} & self.excused or call.car in lost:

@@ -15,7 +15,7 @@ from elevator.core.model import NEVER_MS, Button, Park, Policy
 from elevator.core.model import Fault as CarFault
 from elevator.core.node import Node
 from elevator.simulation import campaign
-from elevator.simulation.events import ElevatorChanged, ProgramEnded, TurnTaken
+from elevator.simulation.events import CallServed, ElevatorChanged, ProgramEnded, TurnTaken
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press, describe
 from elevator.simulation.plans import plan
 from elevator.simulation.world import AGREE_MS, World
@@ -226,6 +226,19 @@ def test_judges_receive_the_turn_in_which_a_node_is_killed_with_its_inputs() -> 
     (last,) = ended
     assert last.tick.inputs is not None
     assert last.tick.inputs.pressed.up == 1
+
+
+def test_press_that_replaces_another_at_an_open_door_does_not_count_as_a_service() -> None:
+    # The car goes up from floor 1, so it cannot serve the down call there before it returns.
+    presses = [Press(2000, 2200, 0, UP, 1), Press(2000, 2200, 0, Button.CAB, 3)]
+    presses += [Press(at_ms, at_ms + 200, 0, DOWN, 1) for at_ms in (3000, 4000)]
+    drawn = evolve(plan(5, 1, 4), faults=(), presses=tuple(presses), at=(1,), policy=NO_PARKING, calm_at_ms=5000)
+    world = World(evolve(drawn, flow=None, late_ms=0))
+    services: list[CallServed] = []
+    world.subscribe(CallServed, services.append)
+    world.run()
+    served = [(each.call.button, each.call.floor, each.is_first) for each in services]
+    assert served == [(UP, 1, True), (Button.CAB, 3, True), (DOWN, 1, True)]
 
 
 def test_judges_receive_a_turn_before_the_lamp_changes_that_it_causes() -> None:
