@@ -201,7 +201,8 @@ def draw_misconfigured(rng: random.Random, size: Size) -> Iterable[InjectedFault
     if rng.random() < 0.7:
         yield InjectedFault(FaultKind.DUPLICATE_ID, at_ms, until_ms, rng.randrange(size.cars))
     else:
-        node_id, floors = rng.randrange(size.cars + 1), rng.choice((floors - 1 if floors > 2 else 3, 21))
+        many = 21 if floors != 21 else 22
+        node_id, floors = rng.randrange(size.cars + 1), rng.choice((floors - 1 if floors > 2 else 3, many))
         yield InjectedFault(FaultKind.OTHER_FLOORS, at_ms, until_ms, node_id, detail=floors)
     buttons = list(panel_buttons(floors))
     while (at_ms := at_ms + 1 + int(rng.expovariate(1 / 4000))) < until_ms:

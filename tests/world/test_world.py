@@ -117,6 +117,13 @@ def test_seeds_draw_every_kind_of_fault_and_traffic_and_large_groups() -> None:
     assert {each.flow.profile for each in drawn if each.flow} == set(Profile)
 
 
+def test_misconfigured_node_never_has_as_many_floors_as_the_group() -> None:
+    faults = [fault for seed in range(100) for fault in plan(seed, floors=21).faults]
+    floors = {fault.detail for fault in faults if fault.kind is FaultKind.OTHER_FLOORS}
+    assert len(floors) == 2
+    assert 21 not in floors
+
+
 def test_shrinking_keeps_only_the_press_that_makes_the_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evolve(plan(4, 3, 4), flow=PassengerFlow(1, 3, 4, 20))
     culprit = whole.presses[5]
