@@ -60,18 +60,18 @@ def test_built_frame_equals_the_recorded_one_except_for_checksums_and_the_fragme
     assert bytes(made[10:50] + made[52:]) == RECORDED[10:50] + RECORDED[52:]
 
 
-def test_header_checksum_of_the_recorded_frame_is_right() -> None:
+def test_ip_header_checksum_is_right_in_the_recorded_and_in_a_built_frame() -> None:
     assert checksum(RECORDED[24:44]) == 0
     assert checksum(datagram(b"x")[24:44]) == 0
 
 
-def test_checksum_agrees_with_the_example_in_rfc_1071() -> None:
+def test_checksum_agrees_with_the_example_in_rfc_1071_and_pads_an_odd_byte() -> None:
     assert checksum(bytes.fromhex("0001f203f4f5f6f7")) == 0xFFFF - 0xDDF2
     assert checksum(b"\x12") == checksum(b"\x12\0")
 
 
 @given(st.binary(max_size=3000))
-def test_built_datagram_is_parsed_back(payload: bytes) -> None:
+def test_built_frames_fit_ethernet_and_an_unfragmented_payload_is_parsed_back(payload: bytes) -> None:
     made = udp_frames(MACS, ADDRESSES, (1, 65_535), payload, 7)
     assert all(len(frame) <= len(VIRTIO_HEADER) + 14 + 1500 for frame in made)
     first = parse(made[0])
@@ -109,7 +109,7 @@ def test_datagram_that_is_too_long_is_refused() -> None:
 
 
 @pytest.mark.parametrize("original", [RECORDED, datagram(b"to all"), ipv6(b"to all")])
-def test_frame_with_a_replaced_payload_has_a_valid_checksum(original: bytes) -> None:
+def test_frame_with_a_replaced_payload_has_a_valid_checksum_and_the_same_other_fields(original: bytes) -> None:
     frame = parse(original)
     assert frame is not None
     changed = with_payload(frame, b"TO ALL")
@@ -144,6 +144,9 @@ def test_packets_that_kernels_send_on_their_own_are_overhead() -> None:
         frame = parse(data)
         assert frame is not None
         assert (frame.is_ip, frame.is_overhead, frame.udp) == (True, True, None)
+
+
+def test_arp_frame_is_not_an_ip_packet() -> None:
     arp = parse(VIRTIO_HEADER + BROADCAST_MAC + MACS[0] + b"\x08\x06" + bytes(28))
     assert arp is not None
     assert (arp.is_ip, arp.ip_bytes) == (False, 0)
@@ -163,14 +166,14 @@ def test_truncated_frame_is_refused(whole: bytes) -> None:
 
 
 @pytest.mark.parametrize(("place", "value"), [(24, 0x55), (24, 0x44), (24, 0x4F), (26, 0xFF), (27, 19)])
-def test_contradictory_header_is_refused(place: int, value: int) -> None:
+def test_frame_with_an_invalid_ip_header_is_refused(place: int, value: int) -> None:
     data = bytearray(RECORDED)
     data[place] = value
     assert parse(bytes(data)) is None
 
 
 @pytest.mark.parametrize("length", [0, 7, 15, 0xFFFF])
-def test_datagram_with_a_wrong_length_has_no_payload(length: int) -> None:
+def test_datagram_with_an_impossible_length_has_no_payload(length: int) -> None:
     frame = parse(RECORDED[:48] + struct.pack("!H", length) + RECORDED[50:])
     assert frame is not None
     assert frame.udp is not None

@@ -71,7 +71,7 @@ def test_harmless_fault_affects_neither_its_car_nor_the_group(kind: FaultKind) -
     assert run.is_calm()
 
 
-def test_duplicate_node_affects_every_car() -> None:
+def test_duplicate_node_still_affects_every_car_and_the_group_just_after_it_has_left() -> None:
     run = Run()
     run.fail(FaultKind.DUPLICATE_ID, lasts_ms=1000)
     assert not any(run.is_unaffected(node) for node in (0, 1))

@@ -59,7 +59,9 @@ def bundle(folder: Path, **sources: str) -> Bundle:
 
 
 @pytest.mark.parametrize("source", FAILING)
-def test_missing_module_is_reported_only_if_its_import_by_a_library_would_fail(tmp_path: Path, source: str) -> None:
+def test_missing_module_is_reported_if_and_only_if_its_import_by_a_library_would_fail(
+    tmp_path: Path, source: str
+) -> None:
     found = bundle(tmp_path, elevator="import library", library=source).failing()
     assert bool(found) is FAILING[source]
     assert all(line.startswith("library imports ") and "absent" in line for line in found)

@@ -40,7 +40,10 @@ class Trace:
     """A sequence of events at some cars, and the judge that observes them."""
 
     def __init__(self, *floors: int | None, connected: bool = True) -> None:
-        """Put a car at each of *floors*. If *connected*, all controllers connected long before time 0."""
+        """Put a car at each of *floors*, or two cars at floor 0 if there are none.
+
+        If *connected*, all controllers connected long before time 0. Otherwise none is connected.
+        """
         self.judge = Judge(floors or (0, 0))
         self.failed: list[Check] = []
         self.at_ms = -10 * SETTLE_MS
@@ -114,7 +117,7 @@ class Trace:
         return [(check.expected, check.at_ms, check.car) for check in failed]
 
     def held(self) -> dict[str, str]:
-        """Return the rules that were never broken, and how often each was judged."""
+        """Map each rule that was judged but never broken to a text that says how often it was judged."""
         self.broken()
         return {check.expected: check.found for check in self.judge.passed(self.at_ms)}
 
@@ -123,7 +126,7 @@ class Trace:
 
 
 @pytest.mark.rule("D1")
-def test_usual_stop_breaks_no_rule() -> None:
+def test_usual_stop_breaks_no_door_rule_and_is_counted() -> None:
     trace = Trace().visit(1).after(5000).visit(2)
     assert trace.broken() == []
     twice = "it held 2 times"
@@ -164,7 +167,7 @@ def test_door_open_between_floors_is_reported_once_for_each_car() -> None:
 
 
 @pytest.mark.rule("D1")
-def test_motor_and_door_may_be_commanded_in_any_order_at_a_stop() -> None:
+def test_motor_may_still_run_just_after_the_door_opens_and_start_just_before_it_closes() -> None:
     trace = Trace(1).motor(1).after(2000).door(True).after(TOLERANCE_MS - 1).motor(0)
     assert trace.after(DWELL_MS).motor(-1).after(TOLERANCE_MS - 1).door(False).broken() == []
 
@@ -205,14 +208,14 @@ def test_lamp_change_at_its_floor_lets_the_door_stay_open_longer() -> None:
 
 
 @pytest.mark.rule("D1")
-def test_lamp_change_at_another_floor_does_not_let_the_door_stay_open_longer() -> None:
+def test_press_or_lamp_change_at_another_floor_does_not_let_the_door_stay_open_longer() -> None:
     trace = Trace(2, 0).press(DOWN, 1).lamp(True, DOWN, 1).door(True).after(2000).press(UP, 0).after(1000)
     assert trace.lamp(True, UP, 0).broken() == [(DOOR_CLOSES, MAX_OPEN_MS + TOLERANCE_MS, 0)]
 
 
 @pytest.mark.rule("D1", "C6")
 def test_presses_at_its_floor_let_the_door_stay_open_longer() -> None:
-    """A controller may take a second to act on a press, as a lamp may take a second to light."""
+    """A controller may take a second to act on a press. The lamp may take as long to light."""
     trace = Trace(2, 0).press(UP, 2).door(True)
     for _ in range(5):
         trace.after(2900).press(CAB, 2)
@@ -243,7 +246,7 @@ def test_door_may_stay_open_or_close_while_the_stop_button_is_held() -> None:
 
 
 @pytest.mark.rule("D1", "D4")
-def test_controller_is_not_blamed_for_a_door_that_was_open_when_it_connected() -> None:
+def test_door_that_was_open_when_its_controller_connected_may_close_early_or_late() -> None:
     trace = Trace().door(True).after(1000).client(False).after(60_000).client(True)
     assert trace.after(100).door(False).broken() == []
     trace = Trace().door(True).after(1000).client(False).after(60_000).client(True)
@@ -335,7 +338,7 @@ def test_obstruction_too_short_to_notice_does_not_prolong_the_stop() -> None:
 
 
 @pytest.mark.rule("D3")
-def test_obstruction_while_the_door_is_closed_has_no_effect() -> None:
+def test_obstruction_that_ends_before_or_just_after_the_door_opens_has_no_effect() -> None:
     trace = Trace().obstruct(True).after(5000).obstruct(False).after(10).door(True).after(DWELL_MS).door(False)
     assert trace.broken() == []
     assert DOOR_BLOCKED not in trace.held()
@@ -344,7 +347,7 @@ def test_obstruction_while_the_door_is_closed_has_no_effect() -> None:
 
 
 @pytest.mark.rule("D2")
-def test_resumed_controller_has_a_moment_to_notice_an_obstruction() -> None:
+def test_resumed_controller_has_only_a_moment_to_notice_an_obstruction() -> None:
     trace = Trace().door(True).freeze(True).after(1000).obstruct(True).after(5000).freeze(False)
     assert trace.after(10).door(False).broken() == []
     trace = Trace().door(True).freeze(True).after(1000).obstruct(True).after(5000).freeze(False)
@@ -377,7 +380,7 @@ def test_lamp_may_go_dark_just_before_the_door_opens(button: Button) -> None:
 
 @pytest.mark.rule("L4")
 @pytest.mark.parametrize("button", [UP, CAB])
-def test_lamp_that_goes_dark_without_service_breaks_a_rule(button: Button) -> None:
+def test_lamp_that_goes_dark_too_long_before_the_door_opens_breaks_a_rule(button: Button) -> None:
     trace = Trace().press(button, 1).lamp(True, button, 1).after(2000).lamp(False, button, 1)
     trace.after(CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS + 1).sensor(1).door(True)
     assert trace.broken()[0] == (DARK_IF_SERVED, 2000, 0)
@@ -386,7 +389,7 @@ def test_lamp_that_goes_dark_without_service_breaks_a_rule(button: Button) -> No
 @pytest.mark.rule("L4")
 @pytest.mark.parametrize("button", [UP, CAB])
 def test_lamp_that_goes_dark_for_a_moment_counts_as_flickering(button: Button) -> None:
-    """The lamp may go dark because the call is reassigned."""
+    """A controller may switch a lamp off for a moment while it reassigns the call."""
     trace = Trace().press(button, 1).lamp(True, button, 1).after(2000).lamp(False, button, 1)
     trace.after(CLEARED_BEFORE_OPEN_MS).lamp(True, button, 1).after(1000).visit(1).lamp(False, button, 1)
     assert trace.broken() == [(STEADY, 2000, 0)]
@@ -408,7 +411,7 @@ def test_door_at_another_floor_does_not_serve_a_call() -> None:
 
 
 @pytest.mark.rule("C6")
-def test_call_served_by_an_open_door_breaks_no_rule() -> None:
+def test_door_that_is_already_open_may_serve_a_call() -> None:
     trace = Trace(1, 0).door(True).after(500).press(UP, 1).after(20).lamp(True, UP, 1).after(20).lamp(False, UP, 1)
     assert trace.after(DWELL_MS).door(False).broken() == []
     assert trace.judge.unserved([0, 1]) == []
@@ -459,7 +462,7 @@ def test_call_is_unserved_while_the_panel_of_a_healthy_car_shows_it() -> None:
 
 
 @pytest.mark.rule("G1")
-def test_cab_call_of_a_car_that_is_not_healthy_need_not_be_served() -> None:
+def test_cab_call_need_not_be_served_if_its_car_is_not_healthy_or_only_hall_calls_count() -> None:
     trace = Trace().press(CAB, 1, car=1).lamp(True, CAB, 1, car=1)
     assert trace.judge.unserved([0]) == []
     assert trace.judge.unserved([0, 1]) == ["cab call for floor 1 in car 1"]
@@ -489,7 +492,7 @@ def test_controller_may_test_its_lamps_when_it_starts() -> None:
 
 @pytest.mark.rule("G6")
 def test_controller_may_test_its_lamps_when_it_restarts() -> None:
-    """A lamp test confirms no new calls, even for calls that were lit and served earlier."""
+    """A lamp test confirms no call, not even at a button whose earlier call was lit and served."""
     trace = Trace().press(UP, 1).press(CAB, 1).lamp(True, UP, 1).lamp(True, CAB, 1).visit(1)
     trace.lamp(False, UP, 1).lamp(False, CAB, 1).after(1000).client(False).after(3000).client(True).after(100)
     trace.lamp(True, UP, 1).lamp(True, CAB, 1).lamp(True, DOWN, 2).after(1000)
@@ -528,7 +531,7 @@ def served(button: Button) -> Trace:
 @pytest.mark.rule("G6")
 @pytest.mark.parametrize("button", [UP, CAB])
 @pytest.mark.parametrize("is_late", [False, True])
-def test_lamp_that_lights_again_long_after_its_call_was_served_breaks_a_rule(button: Button, is_late: bool) -> None:
+def test_lamp_may_light_again_only_shortly_after_its_call_was_served(button: Button, is_late: bool) -> None:
     trace = served(button).after(RELIT_MS + TOLERANCE_MS + is_late).lamp(True, button, 1)
     assert trace.after(2000).lamp(False, button, 1).broken() == (
         [(NOT_INVENTED, trace.at_ms - 2000, 0)] if is_late else []
@@ -537,19 +540,19 @@ def test_lamp_that_lights_again_long_after_its_call_was_served_breaks_a_rule(but
 
 
 @pytest.mark.rule("G6")
-def test_lamp_may_light_again_for_a_new_press() -> None:
+def test_lamp_may_light_again_for_a_new_press_of_its_own_button_only() -> None:
     assert served(UP).after(9000).press(UP, 1, car=1).after(900).lamp(True, UP, 1).visit(1).broken() == []
     assert served(UP).after(9000).press(DOWN, 1).lamp(True, UP, 1).broken() == [(NOT_INVENTED, 14_200, 0)]
 
 
 @pytest.mark.rule("G6")
-def test_button_that_is_held_down_may_light_its_lamp_again() -> None:
+def test_button_that_was_held_down_may_light_its_lamp_again_just_after_its_release() -> None:
     trace = Trace(1, 1).press(UP, 1).door(True).after(DWELL_MS).door(False).after(5000).release(UP, 1)
     assert trace.after(RELIT_MS).lamp(True, UP, 1).broken() == []
 
 
 @pytest.mark.rule("G6")
-def test_call_is_pending_while_a_connected_panel_shows_it_or_a_door_is_open_there() -> None:
+def test_call_is_pending_while_a_connected_panel_shows_it_or_a_door_is_open_at_its_floor() -> None:
     """The door may have opened for another call, and the controllers know that this call is not served yet."""
     trace = served(UP).press(UP, 1).lamp(True, UP, 1).visit(1).after(9000)
     assert trace.lamp(True, UP, 1, car=1).visit(1).broken() == []
@@ -567,7 +570,7 @@ def test_lamp_on_the_panel_of_a_dead_controller_does_not_keep_a_call_pending() -
 
 
 @pytest.mark.rule("G6")
-def test_call_made_before_a_failure_may_be_served_twice() -> None:
+def test_only_a_call_made_before_a_failure_may_be_served_twice() -> None:
     for trace in (served(UP).disturb(), served(UP).client(False, car=1), served(UP).client(False).client(True)):
         assert trace.after(9000).lamp(True, UP, 1).visit(1).lamp(False, UP, 1).broken() == []
     trace = Trace(0, 0).disturb().after(1).press(UP, 1).lamp(True, UP, 1).visit(1).lamp(False, UP, 1)
@@ -581,7 +584,7 @@ def test_cab_lamp_for_a_call_of_another_car_breaks_a_rule_even_after_a_call_of_i
 
 
 @pytest.mark.rule("L2")
-def test_cab_lamp_on_the_panel_of_another_car_breaks_a_rule() -> None:
+def test_cab_lamp_on_the_panel_of_another_car_or_of_another_floor_breaks_a_rule() -> None:
     trace = Trace().press(CAB, 1).lamp(True, CAB, 1).lamp(True, CAB, 1, car=1)
     assert trace.broken() == [(PRIVATE, 0, 1)]
     assert Trace().press(CAB, 1).lamp(True, CAB, 2).broken() == [(NOT_INVENTED, 0, 0)]

@@ -27,7 +27,7 @@ def test_setting_that_forbids_namespaces_is_named(name: str) -> None:
     )
 
 
-def test_all_settings_that_forbid_namespaces_are_named() -> None:
+def test_root_is_told_every_setting_that_forbids_namespaces_but_not_to_run_as_root() -> None:
     settings = {name: forbidding for name, (forbidding, _) in FORBIDDING.items()}
     advice = explain(errno.ENOSPC, settings, is_root=True, is_contained=True)
     assert all(f"{name}={allowing}" in advice for name, (_, allowing) in FORBIDDING.items())
@@ -53,13 +53,13 @@ def test_attributes_are_padded_and_read_back() -> None:
     assert netlink.attributes(data) == {3: b"eth0\0", 16: b"\x06", 1: b""}
 
 
-def test_kernel_refuses_an_interface_that_does_not_exist() -> None:
+def test_waiting_for_an_interface_that_does_not_exist_raises_the_error_of_the_kernel() -> None:
     with pytest.raises(OSError, match="No such device") as refused:
         netlink.wait_until_up(2**31 - 1)
     assert refused.value.errno == errno.ENODEV
 
 
-def test_system_calls_raise_the_error_of_the_kernel() -> None:
+def test_system_calls_raise_the_error_of_the_kernel_and_refuse_wrong_arguments() -> None:
     with pytest.raises(OSError, match="Bad file descriptor") as refused:
         _namespace.setns(-1, 0)
     assert refused.value.errno == errno.EBADF

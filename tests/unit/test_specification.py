@@ -65,7 +65,7 @@ def test_each_rule_without_a_mutant_is_listed_with_a_reason() -> None:
     assert uncovered == sorted(WITHOUT_MUTANT, key=RULES.index)
 
 
-def test_each_scenario_has_a_marker_and_no_test_name_begins_with_a_rule() -> None:
+def test_each_scenario_has_a_unique_name_and_a_marker_and_no_test_name_begins_with_a_rule() -> None:
     functions = re.compile(r"^def (test_\w+)", re.MULTILINE)
     scenarios = [name for file in SCENARIOS.glob("*.py") for name in functions.findall(file.read_text())]
     marked = {mention.name for mention in all_marks()}
