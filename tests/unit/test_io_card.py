@@ -1,4 +1,4 @@
-"""The codec of the I/O card, against independent tables of its bytes."""
+"""The codec of the I/O card, compared with independent tables of its bytes."""
 
 import pytest
 from attrs import evolve
@@ -73,7 +73,7 @@ def test_sweep_is_four_wide_reads() -> None:
         b"\xa2\x00\x00\xa2\xa2",
     ],
 )
-def test_malformed_reply_is_refused(reply: bytes) -> None:
+def test_malformed_reply_or_one_that_reports_two_floors_is_refused(reply: bytes) -> None:
     assert io_card.snapshot(reply) is None
 
 
@@ -83,7 +83,7 @@ def test_changed_output_is_written(wanted: Outputs, written: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("lit", "written"), [each for each in WRITES if each[1][0] in OFF])
-def test_output_is_switched_off_again(lit: Outputs, written: list[int]) -> None:
+def test_lamps_are_switched_off_and_the_door_is_closed_again(lit: Outputs, written: list[int]) -> None:
     assert list(io_card.changes(lit, DARK, 200)) == [0, *(OFF[byte] for byte in written)]
 
 
@@ -121,7 +121,7 @@ def test_halt_stops_the_motor_after_an_interrupted_command() -> None:
         assert speed == 0
 
 
-def test_no_pin_has_two_meanings() -> None:
+def test_no_pin_has_two_meanings_and_every_button_has_a_lamp() -> None:
     outputs = [*io_card.LAMP_PINS.values(), *io_card.INDICATOR_PINS]
     outputs += [io_card.DOOR_PIN, io_card.STOP_LAMP_PIN, io_card.PWM_PIN, io_card.DIRECTION_PIN]
     inputs = [*io_card.BUTTON_PINS.values(), *io_card.SENSOR_PINS, io_card.STOP_PIN, io_card.OBSTRUCTION_PIN]

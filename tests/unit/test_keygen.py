@@ -1,4 +1,4 @@
-"""Key files: new ones are private. A file that other users can access is refused."""
+"""Key files: new ones are private. A file that other users can access is refused, except a systemd credential."""
 
 import errno
 import os
@@ -33,10 +33,15 @@ def test_new_key_is_private_and_unique(tmp_path: Path) -> None:
     first, second = read_keys(tmp_path / "a"), read_keys(tmp_path / "b")
     assert len(first) == len(second) == 1
     assert first != second
+
+
+def test_group_without_a_key_file_has_no_key() -> None:
     assert read_keys(None) == (NO_KEY,)
 
 
-def test_keygen_never_overwrites_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keygen_fails_on_one_line_if_it_cannot_create_the_file_and_never_overwrites_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = written(tmp_path / "key", LINE)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     for target in (file, tmp_path / "link", tmp_path / "no" / "key", tmp_path):

@@ -1,4 +1,4 @@
-"""Log damping in virtual time: a new fault is reported at once, a flapping fault rarely."""
+"""Log damping in virtual time: a new fault is reported once it exceeds its thresholds, a flapping fault rarely."""
 
 import random
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def send_failures() -> Condition:
 def reports(
     condition: Condition, fails: Callable[[int], bool], until_ms: int = MINUTE_MS, step_ms: int = STEP_MS
 ) -> list[tuple[int, Report]]:
-    """Feed fails(now_ms) to *condition* every *step_ms*. Return its reports with their times."""
+    """Feed fails(now_ms) to *condition* every *step_ms*, from 0 to *until_ms*. Return its reports with their times."""
     fed = ((now_ms, condition.feed(now_ms, fails(now_ms))) for now_ms in range(0, until_ms, step_ms))
     return [(now_ms, report) for now_ms, report in fed if report is not None]
 
@@ -56,7 +56,7 @@ def test_failures_below_the_thresholds_are_not_reported(fails: Callable[[int], b
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 1.0])
-def test_random_failures_are_reported_once(seed: int, share: float) -> None:
+def test_frequent_random_failures_are_reported_once(seed: int, share: float) -> None:
     rng = random.Random(seed)
     reported = changes(reports(send_failures(), lambda _: rng.random() < share))
     assert [begins for _, begins in reported] == [True]

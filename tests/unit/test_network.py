@@ -53,7 +53,7 @@ class Nodes:
             self.sockets.append(node)
 
     def broadcast(self, node: int, datagram: bytes) -> list[bytes | None]:
-        """Broadcast *datagram* from *node*; return what each node receives."""
+        """Broadcast *datagram* from *node*; return what each node receives (None: nothing)."""
         self.sockets[node].sendto(datagram, (ADDRESS, self.network.ports[node]))
         for key, ready in self.selector.select(5):
             key.data(ready)

@@ -1,4 +1,4 @@
-"""The contents and the schedule of heartbeats: deltas, anti-entropy, refreshes, and their size."""
+"""The heartbeats of a node: deltas, anti-entropy, refreshes, sizes and the schedule."""
 
 from collections.abc import Iterator, Sequence
 
@@ -66,7 +66,7 @@ def message(calls: Calls, rates: Rates = RATES, floors: int = 4) -> Heartbeat:
 
 
 def settled(calls: Calls, sequence: int = 1) -> Outgoing:
-    """Return the state of a node whose *calls* have not changed recently, after the heartbeat number *sequence*."""
+    """Return the state after heartbeat number *sequence* of a node whose *calls* last changed at time 0."""
     return evolve(compose(Outgoing(), message(calls), 0), repeats=0, is_awaited=False, sequence=sequence)
 
 
@@ -228,7 +228,7 @@ def test_peer_that_differs_gets_only_what_has_changed_since_it_agreed() -> None:
 
 @pytest.mark.parametrize("live", [0, 10, 64])
 def test_each_of_many_nodes_sends_one_entry_at_a_time(live: int) -> None:
-    """A node sends at least one entry, even if its share of the bytes is smaller."""
+    """A node sends at least one entry, even if the entry is larger than the node's share of the room."""
     calls = calls_of(64, live)
     for _, sent in send(settled(calls), QUIET_MS, 100, HEARTBEAT_MS, others=63, differs=True):
         assert len(sent.calls.entries) == 1

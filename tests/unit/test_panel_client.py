@@ -90,7 +90,7 @@ def test_bytes_that_belong_to_no_reply_are_reported_as_unasked(panel: Panel) -> 
     assert panel.sweep(20) is Receipt.ANSWERED
 
 
-def test_malformed_reply_leaves_the_snapshot_unchanged(panel: Panel) -> None:
+def test_malformed_reply_leaves_the_snapshot_unchanged_and_the_sweep_outstanding(panel: Panel) -> None:
     newest = panel.client.inputs(0)
     panel.client.ask(10)
     assert panel.client.receive(b"\x07" * len(SWEEP), 10) is Receipt.MALFORMED
@@ -105,7 +105,7 @@ def test_reply_confirms_the_commands_sent_before_its_sweep(panel: Panel) -> None
     assert panel.client.inputs(10) == Inputs(floor=2, confirmed=Confirmed(door_open=True, motor_stopped=True))
 
 
-def test_reply_confirms_no_door_state_if_the_door_command_changed_after_its_sweep(panel: Panel) -> None:
+def test_reply_confirms_no_command_that_was_reversed_for_a_moment_after_its_sweep(panel: Panel) -> None:
     panel.execute(panel.client.write(Outputs(door=True)))
     reply = panel.execute(panel.client.ask(10))
     panel.execute(panel.client.write(Outputs(motor=Motor.UP, door=False)))
@@ -143,7 +143,9 @@ def test_halt_lasts_until_the_next_valid_reply_and_keeps_other_outputs(panel: Pa
 @pytest.mark.parametrize(
     "command", [Outputs(door=True), Outputs(motor=Motor.UP, door=None), Outputs(motor_try=1, door=None)]
 )
-def test_snapshot_is_current_if_its_sweep_followed_the_last_command(panel: Panel, command: Outputs) -> None:
+def test_snapshot_is_current_only_if_its_sweep_followed_the_last_door_or_motor_command(
+    panel: Panel, command: Outputs
+) -> None:
     panel.client.write(Outputs(door=False))
     panel.sweep(10)
     assert panel.is_current()

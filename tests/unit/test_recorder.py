@@ -218,7 +218,7 @@ def test_call_found_late_and_then_served_is_not_written_again(tmp_path: Path, mo
     assert stored(tmp_path) == Record(71, Calls())
 
 
-def test_record_of_an_earlier_version_is_read() -> None:
+def test_record_may_have_the_fourth_field_of_earlier_versions_but_no_fifth() -> None:
     text = write_record(RECORD)
     assert read_record(f"{text[:-1]},[69,70]]", 4) == RECORD
     with pytest.raises(ValueError):
@@ -245,7 +245,7 @@ def test_deleted_record_is_written_again(tmp_path: Path) -> None:
     assert stored(tmp_path / "record") == RECORD
 
 
-def test_crashing_recorders_are_replaced_at_intervals(
+def test_crashing_recorders_are_replaced_at_intervals_and_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "started").mkdir()

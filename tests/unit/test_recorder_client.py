@@ -112,7 +112,7 @@ def test_overdue_acknowledgement_is_reported_once(client: RecorderClient) -> Non
     assert client.wake_at_ms() == 4 * ACK_TIMEOUT_MS
 
 
-def test_any_message_restarts_the_timeout(client: RecorderClient) -> None:
+def test_acknowledgement_restarts_the_timeout_for_the_next_record(client: RecorderClient) -> None:
     save(client, 1, 2)
     client.receive(b"+1", 900)
     assert client.wake_at_ms() == 900 + ACK_TIMEOUT_MS

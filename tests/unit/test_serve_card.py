@@ -1,4 +1,4 @@
-"""`elevator serve-card` with a simulated card, tested through the elevator server's protocol."""
+"""`elevator serve-card`: how it decodes and answers messages, how it serves a simulated card, and its arguments."""
 
 import os
 import selectors
@@ -39,6 +39,7 @@ def test_motor_command_may_contain_a_speed() -> None:
     assert second.speed == 50
     assert second.outputs != first.outputs, "the command must be sent again, because the speed is new"
     assert apply(second, bytes((1, 1, 0, 0)), 50) == second, "an equal command changes nothing"
+    assert apply(second, bytes((1, 1, 9, 7)), 50).speed == 7, "any value except 0 announces a speed"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,6 @@ def test_motor_command_may_contain_a_speed() -> None:
 )
 def test_direction_byte_is_signed_as_in_the_labs_server(byte: int, motor: Motor) -> None:
     assert apply(Wanted(speed=50), bytes((1, byte, 0, 0)), 50) == Wanted(Outputs(motor, lamps=Buttons()), 50)
-    assert apply(Wanted(speed=50), bytes((1, byte, 9, 7)), 50).speed == 7, "any value except 0 announces a speed"
 
 
 @pytest.mark.parametrize("rest", [(3, 0, 1), (0, 9, 1), (0, 3, 1), (1, 0, 1), (255, 255, 255), (7, 0, 0)])
@@ -71,7 +71,7 @@ def test_tachometer_request_ignores_its_other_bytes() -> None:
 
 
 class Served:
-    """A simulated card in this process, and `serve-card` in another process."""
+    """A simulated card in this process, and a process pair that runs `serve-card`."""
 
     def __init__(self, built: Building, directory: Path) -> None:
         self.built = built
@@ -191,7 +191,7 @@ def test_motor_stops_and_the_next_client_is_served_when_a_client_disconnects(ser
 
 
 @pytest.mark.rule("C12")
-def test_motor_stops_when_the_worker_is_killed(served: Served) -> None:
+def test_motor_stops_when_the_worker_is_killed_and_a_new_worker_serves_clients(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
         served.wait(lambda: served.elevator.shaft.motor is Motor.UP)

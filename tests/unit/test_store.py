@@ -1,4 +1,4 @@
-"""The record on disk: durability, locking, and recovery from damaged files."""
+"""The record on disk: saving and loading, locking, recovery from damaged files, and the text of a record."""
 
 import errno
 import os
@@ -204,7 +204,7 @@ def test_directory_that_cannot_be_made_raises_store_error(tmp_path: Path) -> Non
         Store(tmp_path / "file" / "record", 4)
 
 
-def test_stored_calls_above_the_top_floor_are_dropped(tmp_path: Path) -> None:
+def test_loaded_record_omits_calls_whose_buttons_the_building_lacks(tmp_path: Path) -> None:
     save(tmp_path, Record(71, CALLS))
     loaded = reopened(tmp_path, floors=3)
     assert loaded is not None
@@ -300,7 +300,7 @@ def test_record_keeps_the_oldest_live_press_that_a_heartbeat_can_express() -> No
     assert read_record(write_record(Record(71, calls)), 4).calls == calls
 
 
-def test_calls_at_floors_that_the_building_no_longer_has_are_dropped() -> None:
+def test_calls_whose_buttons_the_building_no_longer_has_are_dropped() -> None:
     kept = {6: Call(Button.UP, 2, EVERY_CAR), 8: Call(Button.DOWN, 3, EVERY_CAR), 9: Call(Button.CAB, 1, 2)}
     for floors, numbers in ((4, {6, 8, 9}), (3, {9}), (2, {9})):
         found = read_record(THREE_FIELDS, floors).calls.entries[ME]
