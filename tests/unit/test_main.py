@@ -1,4 +1,4 @@
-"""The behaviour that all commands share."""
+"""The entry point: closed output pipes, interrupts, the list of commands, and what `elevator assign` imports."""
 
 import os
 import re
@@ -22,7 +22,7 @@ PRINTING = {
     "watch": ["watch", "--json"],
 }
 QUIET = {"keygen", "serve-card"}
-"""Commands that write nothing to standard output."""
+"""Commands that write nothing to standard output except their help."""
 
 
 @pytest.mark.parametrize("name", PRINTING)
@@ -71,7 +71,7 @@ print(*sorted(sys.modules))
 
 
 def test_assign_imports_only_what_it_needs() -> None:
-    """Controllers start `elevator assign` for every answer. Imports take most of its run time.
+    """Many controllers start `elevator assign` again for each answer. Imports take most of the command's run time.
 
     Python's option -S leaves out the module site and what it imports.
     """

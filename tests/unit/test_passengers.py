@@ -223,7 +223,7 @@ def test_rate_0_stops_arrivals_until_the_rate_changes() -> None:
     assert crowd.next_trip.at_ms > 10**6
 
 
-def test_changing_the_rate_draws_no_passenger_twice() -> None:
+def test_changing_the_rate_neither_repeats_nor_skips_a_passenger() -> None:
     crowd, seen = passengers.crowd(evolve(FLOW, per_minute=60)), []
     for now_ms in range(0, 60_000, 100):
         if now_ms % 1700 == 0:

@@ -235,15 +235,15 @@ def test_sparing_car_starts_only_if_the_next_passenger_gains_a_second() -> None:
 def gathered(at_lobby: int, elsewhere: int, unknown: int = 0) -> int:
     """Return how many of eight free cars wait at floor 0 of 32.
 
-    *at_lobby* is the rate up from floor 0, and *elsewhere* the sum of the other rates. *unknown* is the rate of
-    passengers whose button is not known, because their rates were rounded down.
+    *at_lobby* is the rate up from floor 0, and *elsewhere* the sum of the rates down from the other floors. *unknown*
+    is the rate of passengers whose button is not known, because their rates were rounded down.
     """
     cars = [(0, floor, -1, 0) for floor in range(0, 32, 4)]
     downs = [unknown, *(elsewhere // 31 + (floor <= elsewhere % 31) for floor in range(1, 32))]
     return _assign.park(32, cars, ((0, 0),) * 8, (at_lobby, *[0] * 31), tuple(downs)).count(0)
 
 
-def test_cars_gather_at_a_button_where_most_passengers_board() -> None:
+def test_cars_gather_at_a_busy_button_with_more_than_twice_the_rate_of_all_others() -> None:
     assert gathered(40, 10) == 4
     assert gathered(40, 10, unknown=9) == 4
     assert gathered(40, 10, unknown=10) == 2
@@ -283,6 +283,6 @@ BAD = [
 
 
 @pytest.mark.parametrize(("message", "arguments"), BAD)
-def test_bad_value_raises_value_error(message: str, arguments: tuple[object, ...]) -> None:
+def test_bad_argument_of_plan_raises_value_error(message: str, arguments: tuple[object, ...]) -> None:
     with pytest.raises(ValueError, match=message):
         _assign.plan(*arguments)  # type: ignore[arg-type]

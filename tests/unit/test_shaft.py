@@ -24,7 +24,7 @@ def shafts(draw: st.DrawFn) -> Shaft:
 
 
 def model_sensor(shaft: Shaft, place: int) -> int | None:
-    """Return the floor that the sensor reads at *place*; None between floors."""
+    """Return the floor whose sensor is active at *place*; None between floors and out of bounds."""
     zones: list[int | None] = []
     for floor in range(shaft.floors):
         zones += [floor] * shaft.passing_ms + [None] * shaft.travel_ms
@@ -32,7 +32,7 @@ def model_sensor(shaft: Shaft, place: int) -> int | None:
 
 
 def model_places(shaft: Shaft, steps: int) -> list[int]:
-    """Return the car's place after 0, 1, ... *steps* ms. The car moves one unit per ms."""
+    """Return the car's place after 0, 1, ... *steps* ms. A car that moves covers one unit per ms."""
     places = [shaft.place]
     for _ in range(steps):
         runs = shaft.powered and 0 <= places[-1] < physics.end(shaft)

@@ -35,7 +35,7 @@ DEFAULTS = {"port": 15657, "cars": 1, "numfloors": 4, "travel_ms": 2000, "light_
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the path of simulator.con in the working directory. The program is elsewhere."""
+    """Return the path of simulator.con in the working directory. The file does not exist yet."""
     here, program = tmp_path / "here", tmp_path / "program"
     for folder in (here, program):
         folder.mkdir()
@@ -51,9 +51,9 @@ def program_file(file: Path) -> Path:
 
 
 def settings(*argv: str) -> Namespace:
-    """Return the settings for *argv*; fail if any argument is ignored."""
-    arguments, ignored = options(argv)
-    assert ignored == []
+    """Return the settings from *argv* and the file; fail if `options` reports a mistake in them."""
+    arguments, lines = options(argv)
+    assert lines == []
     return arguments
 
 

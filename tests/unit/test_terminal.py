@@ -1,4 +1,4 @@
-"""The simulator in a terminal: its picture, its keys, and the whole program in a pseudo-terminal."""
+"""The simulator in a terminal: its picture, its keys, and whole programs in a pseudo-terminal."""
 
 import fcntl
 import os
@@ -92,7 +92,7 @@ def test_picture_fits_any_terminal(floors: int, cars: int, selected: int, width:
         assert any(re.search(rf"{floors - 1}\b", line) for line in lines)
 
 
-def test_long_notes_are_wrapped_and_always_visible() -> None:
+def test_long_notes_are_wrapped_and_visible_below_any_number_of_panels() -> None:
     panels = [PanelPicture(car(), 15657 + number, client=False, event_count=0) for number in range(9)]
     note = "simulator.con: ignored --colour blue; --port: 'x' is not a whole number from 0 to 65535, --randomStart"
     for cars, height in product(range(1, 10), range(16, 70)):
@@ -127,7 +127,7 @@ def after(building: Building, keys: str) -> SimulatedElevator:
         ("v", Button.CAB, 3),
     ],
 )
-def test_key_presses_its_button_and_capital_letter_holds_it_down(
+def test_key_presses_its_button_and_capital_letter_holds_or_releases_it(
     building: Building, key: str, button: Button, floor: int
 ) -> None:
     (press,) = after(building, key).presses
@@ -146,7 +146,7 @@ def test_keys_without_a_button_do_nothing(building: Building, key: str) -> None:
     assert building.history.next_event == 0
 
 
-def test_stop_key_presses_the_stop_button_and_its_capital_letter_holds_it(building: Building) -> None:
+def test_stop_key_presses_the_stop_button_and_its_capital_letter_holds_or_releases_it(building: Building) -> None:
     pressed = after(building, "p")
     assert pressed.stop
     later, _ = elevators.settle(pressed, (pressed.stop_until_ms or 0))
@@ -193,7 +193,7 @@ def test_configured_keys_are_used(building: Building) -> None:
     assert (elevator.stop, elevator.obstructed) == (True, True)
 
 
-def test_capital_letter_can_be_the_key_of_any_function(building: Building) -> None:
+def test_capital_letter_can_be_the_key_of_every_function_without_a_floor(building: Building) -> None:
     keys = Keys(stop="Q", obstruction="W", motor_up="E", motor_stop="D", motor_down="S", inbounds="Z")
     motors = []
     for key in "QWESD":
@@ -355,7 +355,9 @@ def test_control_c_ends_the_program_and_restores_the_terminal(screen: Screen) ->
 
 
 @pytest.mark.parametrize("parent", ["recipe", "shell"])
-def test_program_ends_and_restores_the_terminal_when_its_parent_is_killed(screen: Screen, parent: str) -> None:
+def test_program_ends_and_restores_the_terminal_when_its_parent_or_the_shell_is_killed(
+    screen: Screen, parent: str
+) -> None:
     os.kill(screen.recipe if parent == "recipe" else screen.shell, signal.SIGKILL)
     screen.until(lambda: not is_alive(screen.pid))
     screen.until(lambda: LEAVE.encode() in screen.output)

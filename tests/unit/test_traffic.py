@@ -1,4 +1,4 @@
-"""Measured passenger traffic: accuracy, memory, and equality with the benchmark's implementation."""
+"""Measured passenger traffic: accuracy, bounds, and equality with the benchmark's implementation."""
 
 import random
 
@@ -43,7 +43,7 @@ def test_benchmark_rejects_limits_out_of_range(limits: tuple[int, int, int]) -> 
 
 
 def test_measured_rates_converge_and_follow_a_change() -> None:
-    """First, passengers arrive at floor 2 every 20 s on average; an hour later, at floor 0 every 10 s."""
+    """First, passengers arrive at floor 2 every 20 s on average; after about an hour, at floor 0 every 10 s."""
     traffic, now_ms = Traffic(0), 0
     rng = random.Random(1)
     for floor, mean_ms in ((2, 20_000), (0, 10_000)):

@@ -1,4 +1,4 @@
-"""Turns: an idle step gives the same result as a full step, and stale inputs never lead to a command."""
+"""Turns: an idle step gives the same state as a full step, and stale inputs never lead to a command."""
 
 import pytest
 from attrs import evolve
@@ -15,7 +15,7 @@ from elevator.simulation.world import World
 
 
 @pytest.mark.parametrize(("seed", "cars"), [(2, None), (24, 3)])
-def test_idle_step_gives_the_same_result_as_a_full_step(
+def test_idle_step_gives_the_same_state_as_a_full_step_but_may_wake_the_node_earlier(
     seed: int, cars: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idle_steps = 0

@@ -1,4 +1,4 @@
-"""`elevator watch`: its views of received heartbeats, and the command while nodes run."""
+"""`elevator watch`: its views of received heartbeats, and the command itself."""
 
 import json
 import socket

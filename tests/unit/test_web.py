@@ -263,7 +263,7 @@ def test_excess_visitors_do_not_disturb_connected_ones(site: Site) -> None:
         time.sleep(0.01)
 
 
-def test_silent_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_that_sends_no_request_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     with socket.create_connection(("127.0.0.1", site.port)):
         until(site, lambda: site.web._visitors)

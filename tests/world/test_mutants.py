@@ -514,7 +514,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "held=inputs.stop or (inputs.obstructed and not inputs.confirmed.door_open) or ",
     ),
 }
-"""Maps each mutant to a function, the words to replace in its source, and their replacement."""
+"""More mutants. Each maps to a function, the words to replace in the function's source, and their replacement."""
 
 
 BREAKS: Mapping[str, str] = {

@@ -36,7 +36,7 @@ class Regression:
     run: tuple[InjectedFault | Press, ...]
 
     def plan(self) -> Plan:
-        """Return a plan with the faults and presses of `run` for 3 cars and 4 floors."""
+        """Return a plan for 3 cars and 4 floors, with the faults and presses of `run`."""
         faults = tuple(each for each in self.run if isinstance(each, InjectedFault))
         presses = tuple(each for each in self.run if isinstance(each, Press))
         return Plan(1, 3, 4, 2000, 20_000, faults, presses, at=(0, 3, 3))

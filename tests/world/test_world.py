@@ -108,7 +108,7 @@ def test_different_seeds_draw_different_plans() -> None:
     assert len({(each.calm_at_ms, each.faults, each.presses) for each in map(plan, range(50))}) == 50
 
 
-def test_seeds_draw_every_kind_of_fault_and_traffic_and_large_groups() -> None:
+def test_seeds_draw_every_kind_of_fault_every_profile_large_groups_and_runs_without_faults() -> None:
     drawn = [plan(seed) for seed in range(300)]
     assert {fault.kind for each in drawn for fault in each.faults} == set(FaultKind)
     sizes = {each.cars for each in drawn}
@@ -221,7 +221,7 @@ def test_group_without_faults_carries_every_passenger(profile: Profile) -> None:
     world.run()
 
 
-def test_judges_receive_the_turn_in_which_a_node_is_killed_with_its_inputs() -> None:
+def test_judges_receive_the_inputs_of_the_turn_in_which_a_node_is_killed() -> None:
     kill = InjectedFault(FaultKind.KILL, 5000, 9000, target=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
     world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, flow=None))
