@@ -33,7 +33,7 @@ class Run:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.MOTOR, FaultKind.STOP])
-def test_fault_affects_only_its_own_car_until_some_time_after_it_ends(kind: FaultKind) -> None:
+def test_fault_affects_its_own_car_until_some_time_after_it_ends_but_no_other_car(kind: FaultKind) -> None:
     run = Run()
     assert run.is_unaffected(0)
     run.fail(kind, lasts_ms=3000)

@@ -44,7 +44,10 @@ FAILING = {
 
 
 def bundle(folder: Path, **sources: str) -> Bundle:
-    """Bundle packages with the given sources. Each package has a module `absent` on disk but not in the bundle."""
+    """Bundle packages with the given sources, and the modules `present` and `unused`.
+
+    Each package has a module `absent` on disk, which the bundle lacks.
+    """
     for name, source in sources.items():
         package = folder / name
         package.mkdir()

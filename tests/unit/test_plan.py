@@ -178,7 +178,7 @@ def test_many_calls_cost_no_more_than_if_each_stayed_with_the_car_that_claims_it
 
 @given(st.data(), st.integers(1, 64))
 @settings(max_examples=60, deadline=None)
-def test_every_call_is_assigned_to_one_car_and_only_free_cars_park(data: st.DataObject, floors: int) -> None:
+def test_every_call_is_assigned_to_one_car_and_exactly_the_free_cars_park(data: st.DataObject, floors: int) -> None:
     masks = st.integers(0, 2**floors - 1)
     up, down = data.draw(masks), data.draw(masks)
     behaviours = st.sampled_from([0, 2, OBSTRUCTED] if floors == 1 else [0, 1, 2, OBSTRUCTED])

@@ -56,7 +56,7 @@ def test_second_lock_on_a_record_is_refused(tmp_path: Path, monkeypatch: pytest.
     os.close(second)
 
 
-def test_failing_lock_is_logged_and_the_node_runs_without_it(
+def test_disk_without_locks_is_logged_and_the_record_stays_unlocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(descriptor: int, operation: int) -> None:

@@ -111,7 +111,7 @@ def test_duplicate_id_is_reported() -> None:
     assert rows(group, now_ms + 10_000)[0]["twice"] is False
 
 
-def test_terminal_view_shows_each_node_and_each_problem() -> None:
+def test_terminal_view_shows_each_node_and_its_calls_and_problems_of_the_group() -> None:
     group, now_ms = receive_all([1])
     group = receive(group, heartbeat(2, floors=6, car=evolve(CAR, fault=Fault.MOTOR)), "10.0.0.2", now_ms)
     picture = draw(evolve(group, refused={"without a key": 3}), "lab", now_ms, 120, 20).plain
