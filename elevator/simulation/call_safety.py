@@ -117,7 +117,8 @@ class CallLedger:
             self.judge_presses(node, before, after, tick.inputs)
         if after.calls is not before.calls:
             self.vectors[after.calls.digest] = after.calls.current.seen
-            self.judge_calls(node, before.calls, after)
+            learned = [heartbeat.calls for heartbeat in tick.heartbeats]
+            self.judge_calls(node, before.calls, after, learned if tick.found is None else [*learned, tick.found.calls])
         if after.lit is not before.lit:
             self.judge_confirmations(node, before, after)
 
@@ -144,10 +145,10 @@ class CallLedger:
         self.pressed_at_ms[dot], self.call_of[dot], self.open[dot] = self.trial.now_ms, call, call
         self.emit(CallPressed(node.number, call, dot))
 
-    def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
+    def judge_calls(self, node: ObservedNode, before: Calls, state: Node, learned: Iterable[Calls]) -> None:
         """Check the presses that a turn has added to the node's call set or removed from it.
 
-        Emit a CallServed for each call that the turn has served.
+        Emit a CallServed for each call that the turn has served. *learned* are the call sets that the turn has merged.
         """
         after = state.calls
         for dot in after.live.keys() - before.live.keys():
@@ -166,7 +167,8 @@ class CallLedger:
             self.add_service(node, call, state.now_ms, is_first=True)
         for dot in again:
             is_served = self.last_press(dot) not in after.live
-            if is_served and node.is_open_at(self.call_of[dot].floor):
+            is_own = not any(covers(calls.seen, dot) and dot not in calls.live for calls in learned)
+            if is_served and is_own and node.is_open_at(self.call_of[dot].floor):
                 self.add_service(node, self.call_of[dot], state.now_ms, is_first=False)
 
     def last_press(self, dot: Dot) -> Dot:

@@ -248,6 +248,18 @@ def test_press_that_replaces_another_at_an_open_door_does_not_count_as_a_service
     assert served == [(UP, 1, True), (Button.CAB, 3, True), (DOWN, 1, True)]
 
 
+def test_service_that_a_node_learns_from_another_is_not_its_own() -> None:
+    # Both cars have opened their doors at floor 1. Car 0 has announced that it goes down, so car 1 serves the up call.
+    presses = (Press(2000, 2200, 0, DOWN, 1), Press(2300, 2500, 1, Button.CAB, 1), Press(3000, 3200, 0, UP, 1))
+    drawn = evolve(plan(5, 2, 4), faults=(), presses=presses, at=(1, 1), policy=NO_PARKING, calm_at_ms=4000)
+    world = World(evolve(drawn, flow=None, late_ms=0))
+    services: list[CallServed] = []
+    world.subscribe(CallServed, services.append)
+    world.run()
+    served = [(each.node, each.call.button, each.is_first) for each in services]
+    assert served == [(0, DOWN, True), (1, Button.CAB, True), (1, UP, True)]
+
+
 def test_judges_receive_a_turn_before_the_lamp_changes_that_it_causes() -> None:
     world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, flow=None))
     last_turn_ms = dict.fromkeys(range(3), -1)
