@@ -112,7 +112,7 @@ def peer_event(node: Node, id: int, is_alive: bool, note: str = "") -> LoggedEve
     if is_alive:
         return LoggedEvent(INFO, f"node {id} is alive{note}")
     if node.peers.known[id].heartbeat.car.fault is Fault.SERVER:
-        return LoggedEvent(INFO, f"node {id} is gone: its car was already out of service{note}")
+        return LoggedEvent(INFO, f"node {id} is gone: its hall calls were reassigned before{note}")
     return LoggedEvent(WARNING, f"node {id} timed out: its hall calls are reassigned{note}")
 
 
