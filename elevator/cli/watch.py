@@ -45,7 +45,10 @@ BATCH = 256
 def main(argv: list[str]) -> int:
     """Run `elevator watch` until a signal arrives or, in a terminal, the shell exits. Return the exit status."""
     parser = Arguments(
-        prog="elevator watch", description="Show the nodes of a group. Send nothing to them.", allow_abbrev=False
+        prog="elevator watch",
+        description="Show the nodes of a group. Send nothing to them. "
+        "The packet loss is an estimate that starts at 10 %% and becomes exact within seconds.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--group", default="lab", help=f"name of the group, up to {GROUP_LENGTH_MAX} bytes; default: lab"
