@@ -11,10 +11,12 @@ _default:
     @"{{just_executable()}}" --list --unsorted
 
 # Run real nodes in a simulated building, shown on a web page and in this terminal.
+[no-exit-message]
 demo *ARGS: (_venv "runtime")
     @exec {{python}} -m elevator demo "$@"
 
 # Run the program: a node, or another command.
+[no-exit-message]
 run *ARGS: (_venv "runtime")
     @exec {{python}} -m elevator "$@"
 
