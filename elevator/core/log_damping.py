@@ -38,7 +38,8 @@ class Report(NamedTuple):
     def note(self) -> str:
         """A suffix for the log line; empty if there is nothing to add.
 
-        For an end, it is the number of interruptions if there were several. For a beginning, it is the damping.
+        For an end, it says how often the fault began, if more than once. For a beginning, it says how long the damping
+        delays the end, if at all.
         """
         if not self.begins:
             return f" (after {self.times} interruptions)" if self.times > 1 else ""

@@ -182,7 +182,7 @@ CONVERTER.register_structure_hook_func(lambda kind: kind == bool | int | str | N
 
 
 def as_json(report: ExamReport, versus: ExamReport | None = None) -> str:
-    """Return *report* as JSON: an object with the fields of `ExamReport`. Nested classes are objects too.
+    """Return *report* as JSON: an object with the fields of `ExamReport`, and an object for each value in it.
 
     - Two keys are added: "passed" is true if the controller passed. "versus" is a similar object for the other
       controller, or null.

@@ -59,11 +59,12 @@ HALTED = frozenset((CardPhase.RESYNCHRONISING, CardPhase.RESUMING))
 
 @define(eq=False)
 class Identification:
-    """The requests for the device's identity and the bytes received, both since received bytes were last discarded."""
+    """One attempt to identify the device: after the port was opened, or during a halt."""
 
     request_at_ms: int
     """When to request the identity next."""
     requests: int = 0
+    """How many requests were sent since received bytes were last discarded."""
     received: bytes = b""
     has_strange_bytes: bool = False
     """True if any byte other than IDENTITY was received since the identification began."""

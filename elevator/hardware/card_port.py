@@ -76,7 +76,7 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
         raise OSError(errno.EINVAL, str(error)) from None
     except OSError as error:  # pyserial's message repeats the path.
         if error.errno in (errno.EAGAIN, errno.EBUSY):
-            raise OSError(errno.EBUSY, "another program uses the port") from None
+            raise OSError(errno.EBUSY, "another program is using the port") from None
         raise OSError(error.errno, os.strerror(error.errno) if error.errno else str(error)) from None
     try:
         fcntl.ioctl(port.fileno(), termios.TIOCEXCL)

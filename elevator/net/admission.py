@@ -50,7 +50,7 @@ class Admission:
     def read(self, sealed: bytes) -> Heartbeat | None:
         """Return the heartbeat in a datagram of this group, new or old.
 
-        Return None for a probe, and for any other datagram, which is also counted.
+        For any other datagram, return None, and count it unless it is a probe.
         """
         if is_probe(sealed):
             return None

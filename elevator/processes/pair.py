@@ -228,9 +228,9 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
 
 
 def receive(link: socket.socket, held: list[int]) -> bytes:
-    """Receive bytes from the worker, and update *held*, the descriptors to hold.
+    """Receive bytes from the worker, and update *held*: the descriptor that the worker has last passed, if any.
 
-    Return the bytes received; empty at end of file and after an error.
+    Return the bytes received: BEAT if there were none, empty at end of file and after an error.
     """
     try:
         # The kernel ends a read at the byte that carries a descriptor, so a DROP in the same read was sent earlier.

@@ -9,7 +9,7 @@
    These rules apply only if the running incarnation knows when the door opened.
 3. After a start or a stall, a node listens before its car moves or a lamp lights. It does not execute decisions from
    before the stall (C10).
-4. A car that must search for a floor searches downwards first, for a limited time (C4).
+4. A car that must search for a floor after a start searches downwards first, for a limited time (C4).
 """
 
 from elevator.building.elevators import SimulatedElevator

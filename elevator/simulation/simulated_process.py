@@ -17,7 +17,7 @@ comes close."""
 
 
 class Killed(Exception):
-    """The program was killed at a `Point` of a turn, which is the argument."""
+    """The program was killed during a turn. The exception's argument is the `Point` where it happened."""
 
 
 class Frozen(Exception):

@@ -5,7 +5,7 @@
 2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
 3. The disk counts as failed if the recorder cannot read or write the record, if an acknowledgement is overdue
    (ACK_TIMEOUT_MS), or if the recorder is gone. The recorder retries on its own. Until it reports a record as
-   durable, new calls count as durable only on peers.
+   durable, a new call is guaranteed only by peers that have acknowledged it.
 4. A new recorder process has received nothing, so the client sends it the newest record again.
 """
 

@@ -169,7 +169,7 @@ def kill(group: Lab, name: str) -> float:
 
 
 def measure_failovers(rounds: int, victims: str) -> list[float]:
-    """Kill the worker *rounds* times; if *victims* names the supervisor, kill that 0.3 s earlier each time.
+    """Kill the worker *rounds* times, each time 0.3 s after the supervisor if *victims* names the supervisor.
 
     Return the ms from each kill of the worker to the first message of the next worker.
     """

@@ -248,7 +248,7 @@ def test_only_a_new_worker_can_open_a_port_in_use(tmp_path: Path) -> None:
         car.wait(lambda: car.processes(0, "pair"))
         os.kill(worker(car), signal.SIGKILL)
         car.wait(lambda: car.log(0).count("card-0 answers") == 3)
-        assert "another program uses the port" not in car.log(0)
+        assert "another program is using the port" not in car.log(0)
 
         card(car).unplug()
         car.wait(lambda: "lost" in car.log(0))

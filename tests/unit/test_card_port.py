@@ -170,7 +170,7 @@ def test_port_in_use_by_another_program_is_opened_once_it_is_free(bench: Bench) 
         bench.pump_for(120)
     assert other.inputs(now_ms()) is None
     assert len(other.news) == 1
-    assert "another program uses the port" in other.news[0]
+    assert "another program is using the port" in other.news[0]
     bench.port.stop()
     bench.port = other
     bench.pump(bench.answers)

@@ -103,7 +103,7 @@ def test_card_that_another_program_uses_fails_the_check(tmp_path: Path) -> None:
         found = doctor.check_card(path, 99)
         user.close()
         assert not found.good
-        assert "another program uses the port" in found.text
+        assert "another program is using the port" in found.text
 
 
 def test_running_modem_manager_fails_the_check_unless_a_udev_rule_blocks_it(tmp_path: Path) -> None:

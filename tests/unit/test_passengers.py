@@ -90,7 +90,7 @@ def test_passenger_arrives_on_time_and_presses_the_hall_button() -> None:
     assert (passenger.stage, pressed) == (Stage.WAITING, [CALL])
 
 
-def test_passenger_rides_an_open_car_in_their_direction_to_the_destination() -> None:
+def test_passenger_boards_an_open_car_and_rides_to_the_destination() -> None:
     riding_at = 5000 + BOARDING_MS
     story = [
         (1000, AWAY),
