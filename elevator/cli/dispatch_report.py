@@ -12,9 +12,9 @@ class Results(NamedTuple):
     """Statistics of one algorithm in one cell, over all seeds.
 
     `waits_s` and `p95s_s` hold a value for each seed. `floors_moved`, `starts`, `reassigned` and `turns` are counts
-    per passenger, as in native/bench.h. `decision_us` is the mean time to compute an assignment. `unclaimed` is the fraction of lit hall calls
-    that no car claims, and `claimed_twice` the fraction that several cars claim. The calls are sampled at each
-    broadcast. Both fractions are 0 if all nodes share one view.
+    per passenger (native/bench.h). `decision_us` is the mean time to compute an assignment. `unclaimed` is the fraction
+    of lit hall calls that no car claims, and `claimed_twice` the fraction that several cars claim. The calls are
+    sampled at each broadcast. Both fractions are 0 if all nodes share one view.
     """
 
     wait_s: float

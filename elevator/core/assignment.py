@@ -124,17 +124,22 @@ def assign(
     floors: int,
     hall: Buttons,
     members: Mapping[int, Member],
+    is_unstable: bool = False,
 ) -> Assignment:
     """Return the assignment of car *me*: its hall calls, and the floor where it waits.
 
     *hall* are all hall calls of the group, and *old* is the previous assignment. If car *me* is not in *members*, it
-    gets neither calls nor a floor.
+    gets neither calls nor a floor. If the result *is_unstable*, because it may alternate with *old*, the car also keeps
+    the calls of *old*. Otherwise no car might claim them while the node waits (step.py).
     """
     claims, target, claimed = Buttons(), None, Buttons()
     if me in members:
         served = served_by_open_doors(members)
         left = hall - reduce(Buttons.__or__, served.values(), Buttons())
-        claims = planned(policy, me, floors, left, members) - claimed_by_others(me, members) | served[me] & hall
+        wanted = planned(policy, me, floors, left, members)
+        if is_unstable:
+            wanted |= old.claims & left
+        claims = wanted - claimed_by_others(me, members) | served[me] & hall
         target = park(policy, me, floors, hall, members)
     for id, member in members.items():
         claimed |= claims & member.claims if id == me else member.claims

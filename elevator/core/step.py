@@ -5,7 +5,7 @@
 2. A step may itself change inputs of the assignment. If it serves a call, or changes the published state of the car,
    the claims, or the published long waits, another step follows immediately. After RESTEPS_MAX such steps in a row, the
    next one waits for RESTEP_MS or for new input. Otherwise an assignment that alternates between two results would keep
-   the node busy forever.
+   the node busy forever. While the node waits, its car keeps the calls of both results.
 3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so the
    order of I/O in turn.py does not affect it.
 4. After a start or a stall, a node *listens* for LISTEN_MS. It registers, merges and acknowledges calls, but keeps its
@@ -102,7 +102,8 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
         assigned = assignment.keep(old, visible.hall)
     else:
         members = members_of(node, sensed.car, every.cab)
-        assigned = assignment.assign(old, now_ms, node.policy, me, node.floors, visible.hall, members)
+        is_unstable = node.resteps == RESTEPS_MAX - 1
+        assigned = assignment.assign(old, now_ms, node.policy, me, node.floors, visible.hall, members, is_unstable)
     work = Buttons(assigned.claims.up, assigned.claims.down, every.cab)
     acted = act.act(sensed.car, now_ms, Tasks(me, work, every, assigned.target))
     calls, counted = node.calls, node.traffic
