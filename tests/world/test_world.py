@@ -48,7 +48,9 @@ def test_lamp_may_go_dark_just_after_its_button_was_pressed_again() -> None:
         assert not done.violation, "\n".join(transcript[-40:])
 
 
-SEEDS = [pytest.param(seed, marks=() if 11 <= seed <= 14 else pytest.mark.slow) for seed in range(1, 41)]
+FOUND = (63019, 64344, 65157)
+"""Seeds that failed once, because a judge or the assignment was wrong."""
+SEEDS = [pytest.param(seed, marks=() if 11 <= seed <= 14 else pytest.mark.slow) for seed in (*range(1, 41), *FOUND)]
 """The fast tests run four of these seeds, the slow tests the others. Seed 21 draws a large group of 42 cars. `just
 soak` runs fresh seeds."""
 PROFILES = [pytest.param(profile, marks=() if profile is Profile.INTER else pytest.mark.slow) for profile in Profile]
