@@ -142,7 +142,7 @@ def change(options: Options, name: str, value: object) -> Options:
         case "algorithm", "reference" | "plan":
             return options._replace(algorithm=value)
         case _:
-            raise InputError(f"unknown option or invalid value: {name} {value!r:.40}")
+            raise InputError(f"unknown option, or invalid value of a known one: {name} {value!r:.40}")
 
 
 def answer(text: str, options: Options) -> str:

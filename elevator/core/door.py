@@ -42,8 +42,8 @@ DOOR_OPEN_MS = _assign.DOOR_MS
 """The dwell time. The native assigner uses the same value."""
 DOOR_GRACE_MS = 300
 """How long an obstruction may outlast the dwell time before the car goes out of service. This allows for a passenger
-who is still in the door at the end of the dwell time. Repeated obstructions may outlast the longest stop that presses
-can cause by the same time."""
+who is still in the door at the end of the dwell time. Repeated obstructions may keep the
+car at a floor this much longer than presses can."""
 DOOR_EXTENSION_MS = 15_000
 """Presses can extend a stop only until this long after the door opened (C6)."""
 

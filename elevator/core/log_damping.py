@@ -98,7 +98,7 @@ class Condition:
 
     @property
     def is_at_rest(self) -> bool:
-        """True if the fault is not reported as present and no failure counts."""
+        """True if the fault is not reported as present, and no earlier failure still counts (`_suspect_since_ms`)."""
         return not self.is_failing and self._suspect_since_ms is None
 
     def _fail(self, now_ms: int) -> Report | None:

@@ -125,9 +125,9 @@ def heartbeat(node: Node) -> Heartbeat:
 def outputs(node: Node) -> Outputs:
     """Return the commands for the panel.
 
-    The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it. So does the lamp of
-    a call that `shown` excludes, until the other incarnation is certain to be a duplicate. While the node listens, all
-    button lamps stay as they are.
+    The lamp of a call that this node has not lit stays as it is, because an earlier incarnation may have lit it. So
+    does the lamp of a call that `shown` excludes, until the other incarnation is certain to be a duplicate. While the
+    node listens, all button lamps stay as they are.
     """
     car, lit, other = node.drive, replica.buttons(node.lit), peers.recent_other(node.peers, node.now_ms)
     known = shown(node) if other is not None and other.is_certain else node.calls

@@ -174,7 +174,7 @@ def entry_bytes(entry: Entry) -> int:
 
 
 def sent(old: Outgoing, heartbeat: Heartbeat, now_ms: int) -> Outgoing:
-    """Schedule the next heartbeat, because *heartbeat* was sent at *now_ms*, and update the cursor."""
+    """Record that *heartbeat* was sent at *now_ms*. This determines when the next one is due, and its content."""
     others = [author for author in heartbeat.calls.entries if now_ms >= old.changed_at_ms[author] + RECENT_MS]
     return evolve(
         old,

@@ -34,12 +34,12 @@ FIRST_REPLY_TIMEOUT_MS = 5000
 serving another client."""
 
 IDLE_SWEEP_MS = 26
-"""The time between two sweeps while a car rests with its door closed and no button lamp of its floor is lit. This saves
-CPU time, because waking the process costs more than a sweep. A press lasts 200 ms, so none is missed (L5). For EARLY,
-this time must be slightly more than half the time between two heartbeats."""
+"""Replaces SWEEP_MS while a car rests with its door closed and no button lamp of its floor is lit, to save CPU time. A
+press lasts 200 ms, so none is missed (L5). The time is slightly more than half of that between two heartbeats, so that
+every second sweep shares the wake-up of a heartbeat (EARLY)."""
 EARLY = 5
-"""If the process wakes for another reason, it sends the next sweep up to 1 / EARLY of the interval early. So every
-second sweep of an idle node needs no wake-up of its own: it is sent when the node wakes for its heartbeat."""
+"""If the process wakes for another reason, it sends the next sweep up to 1 / EARLY of the interval early, because
+waking the process costs more than a sweep."""
 
 MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
 

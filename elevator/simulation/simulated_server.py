@@ -63,7 +63,10 @@ class SimulatedServer:
             self.reply, self.reply_at_ms = self.exchange(sweep, now_ms), self.after_lag_ms(now_ms)
 
     def receive_commands(self, commands: bytes, now_ms: int) -> None:
-        """Receive *commands*, which have no reply. Execute them after all pending requests, when those are due."""
+        """Receive *commands*, which have no reply.
+
+        Execute them after a random delay of up to `lag_ms`, but not before pending requests and a pending reply.
+        """
         if not self.requests:
             self.requests_at_ms = max(self.after_lag_ms(now_ms), self.reply_at_ms if self.reply is not None else 0)
         self.requests += commands

@@ -154,7 +154,7 @@ def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list
                 sent += 1
                 if sent % 64 == 0:
                     kinds = kind(sent)
-        print(f"the flood had {sent * 1000 / (now_ms() - began_ms):.0f} datagrams per second", flush=True)
+        print(f"the flood reached {sent * 1000 / (now_ms() - began_ms):.0f} datagrams per second", flush=True)
 
 
 def open_sender(number: int) -> socket.socket:

@@ -52,7 +52,8 @@ class Figures(NamedTuple):
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="Measure the processor time and the response of real nodes with simulated passengers."
+        description="Measure the processor time of real nodes with simulated passengers, and the longest time between "
+        "two sweeps."
     )
     parser.add_argument(
         "--seconds", type=float, default=20, help="seconds to measure each group, after a warm-up; default: 20"

@@ -112,7 +112,9 @@ class Panel:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the failover of a process pair.")
-    parser.add_argument("--rounds", type=int, default=30, help="number of kills for each failover time; default: 30")
+    parser.add_argument(
+        "--rounds", type=int, default=30, help="number of kills in each of the two measurements; default: 30"
+    )
     rounds = parser.parse_args().rounds
     for victims in ("worker", "supervisor and then worker"):
         took = measure_failovers(rounds, victims)

@@ -32,8 +32,8 @@ arrive."""
 LISTEN_S = 0.5
 """For this long after its start, a node sets no outputs, so that it first learns the calls of its peers."""
 STALE_S = 0.5
-"""A snapshot of the panel is out of date if it took longer than this. A node that has not run `drive` for longer has
-just started or connected, or was frozen."""
+"""A snapshot of the panel is out of date if it took longer than this. If the last call of `drive` was longer ago, the
+node has just started or connected, or was frozen, and `drive` restarts its timers."""
 SLOT_BYTES = 8192
 DOOR_S = 3.0
 BLOCKED_S = 3.5

@@ -189,7 +189,7 @@ def test_assigner_agrees_with_the_model_for_many_cars(cars: int) -> None:
 
 
 def test_calls_in_the_largest_building_are_assigned() -> None:
-    """Every car passes almost every floor."""
+    """The simulation is long, because every car passes almost every floor, but it stays within ASSIGN_MAX_MOVES."""
     everything = 2**1024 - 1
     shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
     assert_assigned_once(everything, everything, shares)

@@ -88,7 +88,7 @@ def test_reference_answers_or_refuses_every_random_input(check: Path) -> None:
     assert count // 4 < accepted < count * 9 // 10, "too many or too few valid inputs"
 
 
-def test_both_sizes_of_the_reference_agree_on_random_inputs(check: Path) -> None:
+def test_reference_assigners_for_small_and_large_buildings_agree_on_random_inputs(check: Path) -> None:
     count = 10_000
     result = run(check, "large", str(count), "1")
     assert result.returncode == 0, result.stderr

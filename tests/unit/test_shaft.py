@@ -70,7 +70,7 @@ def test_advancing_in_steps_equals_advancing_at_once(shaft: Shaft, pieces: list[
 
 
 @given(shafts(), st.lists(st.tuples(st.sampled_from(Motor), st.booleans(), st.integers(0, 30)), max_size=8))
-def test_car_stays_within_limits_and_remains_out_of_bounds_until_put_back(
+def test_car_out_of_bounds_goes_no_further_and_stays_there_until_put_back(
     shaft: Shaft, commands: list[tuple[Motor, bool, int]]
 ) -> None:
     now = shaft.since_ms
