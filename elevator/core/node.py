@@ -70,7 +70,7 @@ class Node:
     quiet_until_ms: int = 0
     """No decision can change before this time unless new input arrives or a peer times out."""
     resteps: int = 0
-    """How many decisions in a row have asked for an immediate next step, modulo RESTEPS_MAX (step.py)."""
+    """How many decisions in a row have asked for an immediate next step, below RESTEPS_MAX (step.py)."""
     warnings: Mapping[str, int] = {}
     """How often each warning has occurred since the start. The keys are the log lines."""
 

@@ -98,11 +98,11 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node), asked_at_ms)
     visible, me = shown(node), node.me.id
     every = visible.panel(me)
+    is_unstable = node.resteps == RESTEPS_MAX - 1
     if now_ms < old.next_at_ms:
         assigned = assignment.keep(old, visible.hall)
     else:
         members = members_of(node, sensed.car, every.cab)
-        is_unstable = node.resteps == RESTEPS_MAX - 1
         assigned = assignment.assign(old, now_ms, node.policy, me, node.floors, visible.hall, members, is_unstable)
     work = Buttons(assigned.claims.up, assigned.claims.down, every.cab)
     acted = act.act(sensed.car, now_ms, Tasks(me, work, every, assigned.target))
@@ -116,8 +116,9 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
         or (assigned.claims, assigned.waited) != (old.claims, old.waited)
         or bool(acted.served)
     )
-    resteps = node.resteps + 1 if has_news else 0
-    restep_at_ms = NEVER_MS if resteps == 0 else now_ms + (0 if resteps < RESTEPS_MAX else RESTEP_MS)
+    resteps, restep_at_ms = (node.resteps + 1, now_ms) if has_news else (0, NEVER_MS)
+    if is_unstable:
+        resteps, restep_at_ms = 0, now_ms + RESTEP_MS
     other = peers.recent_other(node.peers, now_ms)
     forget_at_ms = NEVER_MS if other is None else other.forget_at_ms
     listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
@@ -128,7 +129,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
         assignment=assigned,
         traffic=counted,
         replica=node.replica if calls is node.calls else evolve(node.replica, calls=calls),
-        resteps=resteps % RESTEPS_MAX,
+        resteps=resteps,
         quiet_until_ms=min(due_at_ms, restep_at_ms),
     )
 

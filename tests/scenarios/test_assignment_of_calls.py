@@ -319,6 +319,25 @@ def test_node_keeps_a_call_although_its_assignment_alternates(monkeypatch: pytes
     settle(group)
 
 
+@pytest.mark.rule("A1")
+def test_node_gives_up_a_kept_call_within_600_ms_if_its_assignment_settles(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group(cars=1, at=(0,), travel_ms=10_000)
+    monkeypatch.setattr(assignment, "planned", lambda *_: Buttons())
+    group.press(0, CAB, 3)
+    group.run_until(lambda: floor_of(group[0]) is None, 5000)
+    group.press(0, UP, 2)
+    group.run(500)
+    answers = itertools.chain([Buttons(up=0b100), Buttons(), Buttons(up=0b100)], itertools.repeat(Buttons()))
+    monkeypatch.setattr(assignment, "planned", lambda _, me, floors, hall, cars: next(answers) & hall)
+    obstruct(group[0], True)  # The door is closed, so this only triggers a step of the node.
+    group.run(50)
+    assert group[0].node.claims.up
+    group.run_until(lambda: not group[0].node.claims.up, 550)
+    monkeypatch.undo()
+    obstruct(group[0], False)
+    settle(group)
+
+
 @pytest.mark.rule("A2")
 def test_call_that_is_often_claimed_but_only_briefly_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
     call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), NONE_WAITED, Rates())}
