@@ -111,7 +111,7 @@ class Recorder:
         """
         now_ms = self._clock()
         has_fault = self._lateness.is_failing or self._loss.is_failing  # Its end may have to be logged now.
-        if not readable and not has_fault and now_ms < self.wake_at_ms():
+        if not (readable or has_fault or self._client.message() or now_ms >= self.wake_at_ms()):
             return NOTHING
         while readable and not self._is_gone and (message := receive(self._socket)) is not None:
             if message:

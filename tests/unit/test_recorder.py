@@ -1,9 +1,11 @@
 """The recorder process reports which records are durable, and a failing disk never blocks the worker."""
 
+import errno
 import itertools
 import logging
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -40,15 +42,44 @@ def recorder(directory: Path | None) -> Iterator[Recorder]:
         opened.close()
 
 
+def poll(disk: Recorder) -> DiskNews:
+    return disk.poll(readable=bool(select.select(disk.sockets(), [], [], 0)[0]))
+
+
 def poll_until(disk: Recorder, condition: Callable[[DiskNews], object]) -> list[DiskNews]:
     """Poll *disk* until a result fulfils *condition*. Return all results."""
     end = time.monotonic() + TIMEOUT_S
     all_news: list[DiskNews] = []
     while not all_news or not condition(all_news[-1]):
         assert time.monotonic() < end, all_news
-        all_news.append(disk.poll())
+        all_news.append(poll(disk))
         time.sleep(0.005)
     return all_news
+
+
+class FullSocket:
+    """A socket whose first `send` fails, because the kernel lacks memory."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.link = link
+        self.is_full = True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.link, name)
+
+    def send(self, message: bytes) -> int:
+        if self.is_full:
+            self.is_full = False
+            raise OSError(errno.ENOBUFS, "no buffer space")
+        return self.link.send(message)
+
+
+def test_record_that_could_not_be_sent_is_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with recorder(tmp_path) as disk:
+        disk.load(lambda: None)
+        monkeypatch.setattr(disk, "_socket", FullSocket(disk._socket))
+        disk.save(RECORD)
+        poll_until(disk, lambda news: news.recorded)
 
 
 def stored(directory: Path) -> Record | None:
@@ -259,7 +290,7 @@ def test_crashing_recorders_are_replaced_at_intervals_and_logged_once(
         os.kill(disk._pid, signal.SIGKILL)
         end = time.monotonic() + 2
         while time.monotonic() < end:
-            disk.poll()
+            poll(disk)
         assert len(list((tmp_path / "started").iterdir())) <= 2 + 2000 // RETRY_MS
         assert caplog.text.count("is gone") == 1
         monkeypatch.undo()

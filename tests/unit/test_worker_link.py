@@ -1,0 +1,70 @@
+"""The worker's connection to its supervisor, in virtual time."""
+
+import itertools
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from elevator.processes.worker_link import BEAT, BEAT_MS, EARLY_MS, SUPERVISOR_TIMEOUT_MS, Link
+
+
+class Pair:
+    """A Link with a supervisor that the test plays."""
+
+    def __init__(self) -> None:
+        ours, self.supervisor = socket.socketpair()
+        self.supervisor.setblocking(False)
+        self.pid = os.fork()
+        if self.pid == 0:  # The process that the link kills if the supervisor hangs.
+            while True:
+                os.read(os.pipe()[0], 1)
+        self.link = Link(ours, os.pidfd_open(self.pid))
+
+    def is_beaten(self) -> bool:
+        """Receive the beats; return whether there were any."""
+        try:
+            return BEAT in self.supervisor.recv(4096)
+        except BlockingIOError:
+            return False
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    yield made
+    made.supervisor.close()
+    if made.link.socket is not None:
+        made.link.socket.close()
+        os.kill(made.pid, 9)
+        os.waitpid(made.pid, 0)
+
+
+@pytest.mark.parametrize("wake_ms", [1, 7, 50])
+def test_beats_share_the_wake_ups_of_the_worker(pair: Pair, wake_ms: int) -> None:
+    beats = []
+    for now_ms in range(0, 2000, wake_ms):
+        pair.link.poll(now_ms, readable=False)
+        if pair.is_beaten():
+            beats.append(now_ms)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(beats)]
+    assert min(gaps) >= BEAT_MS - EARLY_MS
+    assert max(gaps) <= BEAT_MS
+
+
+def test_supervisor_that_answers_no_beat_is_replaced(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    monkeypatch.setattr(pair.link, "_start_supervisor", started.append)
+    for now_ms in range(0, SUPERVISOR_TIMEOUT_MS + 1000, 50):
+        pair.link.poll(now_ms, readable=False)
+        if started:
+            break
+    assert SUPERVISOR_TIMEOUT_MS <= started[0] <= SUPERVISOR_TIMEOUT_MS + BEAT_MS
+
+
+def test_supervisor_is_kept_after_a_stall_of_the_worker(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair.link, "_start_supervisor", lambda now_ms: pytest.fail("replaced the supervisor"))
+    for now_ms in (0, 100, 60_000, 60_100, 60_100 + SUPERVISOR_TIMEOUT_MS // 2):
+        pair.link.poll(now_ms, readable=False)
+    assert pair.link.socket is not None
