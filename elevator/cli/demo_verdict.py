@@ -44,7 +44,7 @@ def judge(scene: Scene, ended: Mapping[int, int], cut_short: bool, noun: str = "
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f", mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
-    lines = [f"{counted(tally.served, 'passenger')} served{waits if tally.served else ''}"]
+    lines = [f"{counted(tally.served, 'passenger')} served{waits if tally.served or tally.under_way else ''}"]
     if tally.under_way:
         lines.append(f"{counted(tally.under_way, 'passenger')} {'still under way' if cut_short else 'never served'}")
     lines += [f"{noun} {number} exited by itself with status {status}" for number, status in sorted(ended.items())]

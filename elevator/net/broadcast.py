@@ -105,7 +105,7 @@ class Broadcast:
         if self._is_offline:
             self._send_on(sealed, Route(LOOPBACK, LOOPBACK))
         if not self._rest_ms:  # Read the node's own datagrams, one from each route. They would wake the process.
-            self._fetch(len(self._interfaces.routes))
+            self._fetch(len(self._interfaces.routes) + self._is_offline)
         self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
