@@ -38,6 +38,7 @@ from elevator.core.model import (
     Call,
     Car,
     Direction,
+    Fault,
     Policy,
     Rates,
 )
@@ -298,6 +299,24 @@ def test_node_whose_assignment_never_settles_sends_few_heartbeats(
     before = group[0].node.outgoing.sequence
     group.run(1000)
     assert group[0].node.outgoing.sequence - before < 40
+
+
+@pytest.mark.rule("A1", "C2")
+@pytest.mark.parametrize(
+    ("announced", "cab", "served"),
+    [
+        (False, 0, Buttons(up=0b10, down=0b10)),
+        (False, 0b1000, Buttons(up=0b10)),
+        (True, 0, Buttons(up=0b10)),
+        (True, 0b1000, Buttons(up=0b10)),
+    ],
+)
+def test_open_door_serves_the_other_hall_call_only_if_nothing_is_announced_or_ahead(
+    announced: bool, cab: int, served: Buttons
+) -> None:
+    car = Car(1, Direction.UP, Behaviour.DOOR_OPEN, Fault.NONE, announced=announced)
+    member = Member(car, cab, Buttons(), NONE_WAITED, Rates())
+    assert assignment.served_by_open_doors({0: member}) == {0: served}
 
 
 @pytest.mark.rule("A1")

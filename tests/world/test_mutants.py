@@ -70,7 +70,6 @@ TRY_FIRST = {
     "only_one_of_simultaneous_presses_is_registered": 8,
     "starvation_guard_ignores_unclaimed_calls": 128,
     "record_read_late_is_overwritten": 58,
-    "open_door_reserves_calls_against_its_announced_direction": 121,
     "call_at_an_open_door_is_assigned_to_another_car": 10,
     "car_counts_as_stopped_before_confirmation": 67,
     "stale_decision_is_executed": 36,
@@ -372,11 +371,6 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "wait.unclaimed_since_ms + UNCLAIMED_MS",
         "NEVER_MS",
     ),
-    "open_door_reserves_calls_against_its_announced_direction": (
-        assignment.served_by_open_doors,
-        "not car.announced and not motion",
-        "not motion",
-    ),
     "call_at_an_open_door_is_assigned_to_another_car": (
         assignment.assign,
         "served = served_by_open_doors(members)",
@@ -589,8 +583,7 @@ BREAKS: Mapping[str, str] = {
     "A1": "every_car_claims_every_hall_call call_at_an_open_door_is_assigned_to_another_car",
     "A2": (
         "starvation_guard_is_disabled starvation_guard_ignores_unclaimed_calls "
-        "open_door_reserves_calls_against_its_announced_direction starvation_guard_ignores_down_calls "
-        "starvation_guard_does_not_wake_the_node"
+        "starvation_guard_ignores_down_calls starvation_guard_does_not_wake_the_node"
     ),
     "A3": (
         "cab_calls_of_a_duplicate_are_adopted duplicate_is_forgotten_at_once different_number_of_floors_is_not_logged"
