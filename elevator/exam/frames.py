@@ -1,4 +1,4 @@
-"""Parses the Ethernet frames that the switch receives, and builds those that it damages or injects.
+"""Parses the Ethernet frames that the switch receives, and builds damaged and injected ones.
 
 A header of ten bytes precedes each frame (struct virtio_net_hdr; packet(7), PACKET_VNET_HDR). In this header, the
 kernel marks a frame whose checksum is unfinished, or that is still to be split.
@@ -9,8 +9,8 @@ import struct
 from typing import NamedTuple
 
 VIRTIO_HEADER = bytes(10)
-"""The header of a frame that has its checksum and need not be split. In a frame that is still to be split, the second
-byte is not 0."""
+"""The header of a frame that has its checksum and need not be split. If a frame is still to be split, the second byte
+of its header is not 0."""
 BROADCAST_MAC, BROADCAST = b"\xff" * 6, "255.255.255.255"
 PAYLOAD_MAX = 65_507
 """The largest payload of a UDP datagram on IPv4, in bytes."""

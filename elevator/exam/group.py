@@ -79,7 +79,7 @@ class ControllerGroup:
         self.note(f"power of motor {car} {'on' if on else 'off'}", car)
 
     def switch_server(self, car: int, on: bool) -> None:
-        """Start the elevator server of *car*, or stop it: this disconnects the controller and stops the motor.
+        """Start or stop the elevator server of *car*. Stopping it disconnects the controller and stops the motor.
 
         Raise Refused if the server cannot start.
         """
@@ -151,8 +151,8 @@ class ControllerGroup:
     def far_floor(self, cars: Collection[int]) -> int:
         """Return a floor for a new hall call: the one whose nearest car is farthest away; of several, the lowest.
 
-        Only *cars* and their panels count. A floor comes last if a car is NEAR it, or if its `hall_button` is lit on a
-        panel: a press of a lit button tests nothing.
+        Only *cars* and their panels count. Prefer a floor that no car is NEAR and whose `hall_button` is dark on all
+        panels, because pressing a lit button tests nothing.
         """
         heights = [self.height(car) for car in cars]
 

@@ -1,16 +1,16 @@
 """Judges the rules that apply at every moment of every test: about doors, motors, lamps and requests.
 
 The judge observes the events of all cars, and reports each broken rule once for each car. It judges some events a
-moment later, because a car may stop just after its door opens, for example; see `resolve_due`. A controller is not
-blamed for its car and door while it is frozen. At any time, it may close a door that was open before it connected.
+moment later, because a car may stop just after its door opens, for example; see `resolve_due`. A frozen controller is
+not blamed for its car and door. A door that was open before its controller connected may close at any time.
 
 The rules, all of them *must* unless marked *beyond*:
 - The door is never open while the motor runs or between floors (D1).
 - The door stays open for MIN_OPEN_MS (D1), and for MIN_OPEN_MS after an obstruction (D2, beyond), unless the stop
   button is used. It closes within MAX_OPEN_MS after it opened, or after the last event that may keep it open: a press,
   a release or a lamp change at its floor, a change of the obstruction switch or the stop button, or the end of a freeze
-  (D1). After a press or release, the controller has more time, because it may learn of it late; see `_reaction_ms`. A
-  door that opens while its controller starts may close at once if no button for its floor has been pressed yet.
+  (D1). After presses and releases, the controller has more time, because it may learn of them late; see `_reaction_ms`.
+  A door that opens while its controller starts may close at once if no button for its floor has been pressed yet.
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
 - The controller sends only valid requests (S2, beyond). The course's simulator hangs if a request names a button or a
@@ -39,10 +39,10 @@ MIN_OPEN_MS = 2850
 MAX_OPEN_MS = 4000
 """A door must close within this time after it opened, or after the last event that may keep it open."""
 REACTION_MS = 200
-"""How long a controller may take to notice an obstruction, or to stop its car after the controller was frozen."""
+"""How long a controller may take to notice an obstruction, or to stop its car after a freeze."""
 COMMAND_GAP_MS = 100
 """The longest time between two commands that a controller sends together, such as to start the motor and to close the
-door. The controller may read its buttons between them, or wait for a busy machine."""
+door. Between them, the controller may read its buttons, or be delayed by a busy machine."""
 PRESS_REACTION_MS = 1000
 """How long a controller may take to act on a press or release on its own panel. The button's lamp may take as long."""
 CLEARED_BEFORE_OPEN_MS = 500
@@ -97,7 +97,7 @@ class _Car:
     resumed_ms: int = -NEVER_MS
 
     def obstructed_ms(self, now_ms: int) -> int:
-        """Return how long a connected controller has been able to see that its open door is obstructed, or 0."""
+        """Return how long a connected controller could see that its open door is obstructed; 0 if it could not."""
         if self.obstructed_since_ms is None or self.door_since_ms is None or self.is_frozen:
             return 0
         return now_ms - max(self.obstructed_since_ms, self.door_since_ms, self.resumed_ms)
@@ -213,7 +213,7 @@ class Judge:
         self._calls.disturbed_ms = now_ms
 
     def note_freeze(self, car: int, on: bool, now_ms: int) -> None:
-        """Record that the controller of *car* is frozen, or is resumed and has MAX_OPEN_MS to close its door."""
+        """Record whether the controller of *car* is frozen. After a freeze, it has MAX_OPEN_MS to close its door."""
         self._cars[car].is_frozen = on
         if not on:
             self._cars[car].resumed_ms = now_ms
@@ -343,7 +343,7 @@ class Judge:
 def _reaction_ms(event: CarEvent, car: int) -> int:
     """Return how long the controller of *car* may take to act on *event*, a press, a release or a lamp change.
 
-    Datagrams about a press on another panel may be lost for a while. After MAX_OPEN_MS, the door has closed anyway.
+    Datagrams about a press on another panel may get lost. So the limit is MAX_OPEN_MS: the door has closed by then.
     """
     if event.kind is EventKind.LAMP:
         return 0

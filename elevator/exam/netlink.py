@@ -28,7 +28,7 @@ IFF_UP = 1
 TABLE_MAIN, BY_ADMINISTRATOR, UNIVERSE, UNICAST = 254, 4, 0, 1
 """Values in a route: RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_UNIVERSE, RTN_UNICAST. An address has UNIVERSE too."""
 ERROR = 2
-"""NLMSG_ERROR: the type of an answer that holds an error number. 0 means that the request succeeded."""
+"""NLMSG_ERROR: the type of an answer with an error number. The number 0 means that the request succeeded."""
 PATIENCE_S = 5.0
 """How long an interface may take to come up. It normally takes a few milliseconds."""
 

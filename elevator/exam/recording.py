@@ -9,7 +9,7 @@ from elevator.building.elevators import Event, EventKind
 from elevator.exam.results import CarEvent, Height, Intervention, Timeline
 
 MOVES = (EventKind.MOTOR, EventKind.SENSOR, EventKind.POWER, EventKind.CLIENT)
-"""Kinds of events at which a car may start or stop. A car that leaves its shaft stops at a sensor event."""
+"""Kinds of events at which a car may start or stop. At a sensor event, a car stops only if it leaves its shaft."""
 
 
 class Recording:

@@ -83,7 +83,7 @@ def result_of(report: ExamReport, name: str) -> Result | None:
 
 
 def progress(number: int, total: int, title: str, left_s: float) -> str:
-    """Return the line to show during a test, the *number*-th of *total*. The exam will probably end in *left_s*."""
+    """Return the line to show during a test, the *number*-th of *total*. The exam takes about *left_s* seconds more."""
     return f"test {number} of {total}: {title} (about {duration(left_s)} left)"
 
 
@@ -182,7 +182,7 @@ CONVERTER.register_structure_hook_func(lambda kind: kind == bool | int | str | N
 
 
 def as_json(report: ExamReport, versus: ExamReport | None = None) -> str:
-    """Return *report* as JSON: an object with the fields of `ExamReport`, and an object for each value in it.
+    """Return *report* as JSON: an object with the fields of `ExamReport`. Results, checks and so on are objects too.
 
     - Two keys are added: "passed" is true if the controller passed. "versus" is a similar object for the other
       controller, or null.

@@ -2,8 +2,8 @@
 
 At the top is the height of the car. Below it are rows for the motor, the floor indicator, each button with its lamp,
 each of SWITCHES, rejected requests, and the IP packets that the controller sent. Each mark has a class. report.html
-gives the class a colour. LEGEND explains it, unless it is part of the background or a text. Floor sensors are not
-drawn, because the height shows the same.
+gives the class a colour. LEGEND explains the class, unless the mark is part of the background or a text. Floor sensors
+are not drawn, because the height shows the same.
 """
 
 import math
@@ -41,7 +41,7 @@ REJECTED = {EventKind.BAD, EventKind.RELOAD}
 LEGEND = {
     "car": "height of the car",
     "door": "door open",
-    "unsafe": "unsafe command, or out of bounds",
+    "unsafe": "unsafe command, or car out of bounds",
     "motor": "motor up (above the line) or down (below it)",
     "press": "button pressed",
     "lamp": "lamp lit",

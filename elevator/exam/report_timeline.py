@@ -1,4 +1,4 @@
-"""Draws what happened during a test as SVG: the lanes of all cars on one time axis, interventions and failures.
+"""Draws what happened during a test as SVG: lanes of all cars on one time axis, with interventions and failures.
 
 The drawing is two pictures side by side: the labels, and the plot. On a narrow screen, only the plot scrolls.
 """
@@ -18,12 +18,12 @@ WIDTH = 882
 WIDTH_MAX = 1300
 PER_S = 9
 LETTER = 6.8
-"""Width of a letter above the plot: more than the average, so that labels do not overlap in any font."""
+"""The assumed width of a letter above the plot: above average, so that labels do not overlap in any font."""
 LEVEL = 16
 """Height of a line of labels above the plot."""
 LEVELS_MAX = 5
 """If the labels need more lines than this, or the label of an intervention is at least half as wide as the plot,
-numbers replace the texts of the interventions, and a list below the plot explains the numbers."""
+numbers replace the texts of the interventions. A list below the plot then explains the numbers."""
 NEAR = 3.0
 """Failures with the same rule, level and car share a label if they are drawn closer than this."""
 

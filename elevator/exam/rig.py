@@ -69,7 +69,7 @@ class Rig(ControllerGroup):
         start_gap_s: float = 0.0,
         ready_s: float = READY_S,
     ) -> None:
-        """Observe *building*. *switch* connects the controllers' machines; None: they all use this machine's network.
+        """Observe *building*. *switch* connects the controllers' machines; None: all use the network of this machine.
 
         The rig calls *meanwhile* in each pass of its loop; an exception from it ends the test. *start_gap_s* is the
         time between the starts of two controllers. *ready_s* is the time limit for a controller to start and bring its
@@ -83,7 +83,7 @@ class Rig(ControllerGroup):
         self.late_ms = 0
         """The longest delay of a pass so far. A pass should end within its timeout after the previous pass."""
         self._ended_ms = 0.0
-        """When the last pass ended, on the monotonic clock. 0: the time until the next pass begins is no delay."""
+        """When the last pass ended, on the monotonic clock; 0 if the time since then does not count as a delay."""
         self._checks: list[Check] = []
         self._figures: list[Figure] = []
         self.remarks: list[str] = []
@@ -149,7 +149,7 @@ class Rig(ControllerGroup):
     def start(self, cars: Collection[int] | None = None) -> None:
         """Start the controllers of *cars* (default: all). Wait until they are ready, and then for another second.
 
-        Record a check for each. If a controller exits or is not ready in time, raise Abandoned without checking the
+        Record a check for each controller. If one exits or is not ready in time, raise Abandoned without checking the
         rest. Raise CannotStart if a program cannot be executed.
         """
         for car in sorted(range(self.cars) if cars is None else cars):
@@ -257,8 +257,8 @@ class Rig(ControllerGroup):
     def expect_served(self, buttons: Collection[Button] = (*Button,), level: Level = Level.MUST) -> bool:
         """Check that within SERVED_S, every call of the kinds *buttons* that has lit a lamp is served.
 
-        A call that a healthy car's panel still shows is not served. The cab calls of cars that are not healthy do not
-        count.
+        A call does not count as served while a healthy car's panel shows it. Ignore the cab calls of cars that are not
+        healthy.
         """
         kind = "call" if len(buttons) == len(Button) else "cab call" if Button.CAB in buttons else "hall call"
         return self.expect(

@@ -2,9 +2,10 @@
 
 - Loss, delay, duplication and damage apply to IP packets between hosts, and independently for each receiver of a
   broadcast. As with an iptables rule, they spare ARP. They also spare packets to and from the gateway.
-- No frame reaches an unplugged host or a host without a common group, not even ARP. The gateway belongs to every group.
-- The switch knows the hosts' MAC addresses. A unicast frame reaches only its destination. If no host has its address,
-  it is dropped.
+- No frame, not even ARP, reaches an unplugged host, or a host that shares no group with the sender. The gateway belongs
+  to every group.
+- The switch knows the hosts' MAC addresses. A unicast frame reaches only the host that it is addressed to. If there is
+  no such host, the frame is dropped.
 - The counters count the IP packets that plugged-in hosts send, even if the switch drops them. A packet that the kernel
   has not split yet counts once. Packets that kernels send by themselves do not count: IGMP and ICMPv6.
 """
@@ -54,15 +55,15 @@ class EthernetSwitch:
         self.duplicate = 0.0
         """Probability, 0 to 1, that a packet arrives twice."""
         self.damage = 0.0
-        """Probability, 0 to 1, that bytes of a UDP payload are changed. The checksum is computed again. Fragments are
+        """Probability, 0 to 1, that bytes of a UDP payload are changed. The checksum is made valid again. Fragments are
         spared."""
         self.groups: list[set[int]] | None = None
         """Only hosts with a common group reach each other; None: all do. A host may be in several groups."""
         self.unplugged: set[int] = set()
         """Hosts that neither send nor receive. Only `plug` changes this set."""
         self.is_counting = True
-        """If false, packets are neither counted nor captured, so the memory of the switch stays bounded. `inject` then
-        knows no addresses."""
+        """If true, the switch counts and captures packets, and learns addresses for `inject`. The counts take more and
+        more memory."""
         self._hosts = hosts
         self._gateway = gateway
         self._ports: list[Host] = [*hosts, gateway]

@@ -15,12 +15,12 @@ notice a failure."""
 KNOWN_S = 1.0
 """How long `restart` lets a controller run after its last cab call, so that the others can learn of the call."""
 RESTARTED_S = 20
-"""How long a restarted controller may take for each of its cab calls, from the moment it is ready. Also how long a
-controller may take to connect to a restarted elevator server."""
+"""How long a restarted controller may take to serve its first cab call once it is ready, and then each further one.
+Also how long a controller may take to connect to a restarted elevator server."""
 
 
 def call_far_away(rig: Rig, panel: int) -> PressedCall:
-    """Make a hall call on *panel*, as far from all healthy cars as possible. Check that its lamps light. Return it."""
+    """Make and return a hall call on *panel*, as far from all healthy cars as possible. Check that its lamps light."""
     floor = rig.far_floor(rig.require_survivors())
     call = rig.press(panel, rig.hall_button(floor), floor)
     rig.expect_lit(call, rig.healthy, LAMP_S)

@@ -16,7 +16,8 @@ from elevator.exam.tests_single import LAMP_S
 AGREE_S = 1.0
 """How long the hall lamps of the panels may differ after the network heals."""
 JITTER_MS = 200
-"""The longest delay of a datagram. A lamp can light within LAMP_S: a datagram and its answer take at most 400 ms."""
+"""The longest delay of a datagram. A datagram and its answer take at most twice as long, so a lamp can light within
+LAMP_S."""
 REPEATED_PERCENT = 30
 """The percentage of datagrams that arrive twice."""
 ATTACK_S = 10
@@ -25,7 +26,7 @@ REPLAY_S = 0.02
 
 
 def loss(percent: int, rig: Rig) -> None:
-    """Lose *percent* of all packets while calls are made and served."""
+    """Lose *percent* % of all packets while calls are made and served."""
     level = Level.MUST if percent <= 50 else Level.BEYOND
 
     def make_call(panel: int) -> None:

@@ -50,7 +50,7 @@ def single(rig: Rig) -> None:
 def check_stops(rig: Rig, since_ms: int) -> None:
     """Check that since *since_ms*, the door has opened only at floors with a call (C1). The rig must have one car."""
     calls: dict[int, int] = {}
-    """For each floor that has had a call: `rig.now_ms` while a call is pending, then when its last lamp went dark."""
+    """For each floor that has had a call: when its last lamp went dark; while a call is pending, `rig.now_ms`."""
     lit: set[tuple[Button, int]] = set()
     floor, needless = rig.start_floors[0], []
     for event in rig.seen:
@@ -65,7 +65,7 @@ def check_stops(rig: Rig, since_ms: int) -> None:
                 calls[event.floor] = rig.now_ms if is_called else event.at_ms
             case EventKind.DOOR if event.value and event.at_ms >= since_ms:
                 if floor is None or calls.get(floor, -1) < event.at_ms - CLEARED_BEFORE_OPEN_MS:
-                    needless.append(f"at floor {floor} after {event.at_ms / 1000:.1f} s")
+                    needless.append(f"at floor {floor} (at {event.at_ms / 1000:.1f} s)")
             case _:
                 pass
     found = f"it also opened {', '.join(needless)}" if needless else "it did"
@@ -190,7 +190,7 @@ def stop(rig: Rig) -> None:
         lambda: not rig.elevator(0).shaft.motor,
         0.5,
         "C7",
-        "while the stop button is down, the motor stops",
+        "when the stop button is pressed, the motor stops",
         Level.BEYOND,
         lambda: "it runs",
         0,
@@ -199,7 +199,7 @@ def stop(rig: Rig) -> None:
         lambda: rig.elevator(0).stop_lamp,
         0.5,
         "C7",
-        "while the stop button is down, its lamp lights",
+        "when the stop button is pressed, its lamp lights",
         Level.BEYOND,
         lambda: "it is dark",
         0,
