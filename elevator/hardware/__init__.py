@@ -9,6 +9,6 @@
 
 Of the rest of the project, this package imports only core. The connections do not block, except to look up the server's
 host name. Each has at most one sweep outstanding. It writes all outputs once after connecting, and then only changed
-ones. The connection to the card also writes all outputs again after a halt, and each sweep repeats some, because other
+ones. The connection to the card also repeats some outputs in each sweep, and all of them after a halt, because other
 programs may change them. The course defines both protocols.
 """

@@ -8,9 +8,9 @@
    halt, snapshots are marked `halted` and commands are ignored.
 3. If a reply is late and nothing of it has arrived, the client waits for it until LOST_MS after the sweep. If exactly
    the reply arrives in that time, no byte was lost: the reply becomes a snapshot and ends the halt.
-4. Otherwise the client requests the card's identity until the card has sent nothing else and is quiet: for QUIET_MS if
-   it has answered each request, otherwise for ASK_MS. Then the client writes all outputs again, with the motor stopped,
-   and sweeps. The first valid reply ends the halt.
+4. Otherwise the client requests the card's identity until the card answers with nothing else. Then it waits until the
+   card has been quiet: for QUIET_MS if each request was answered, otherwise for ASK_MS. Then it writes all outputs
+   again, with the motor stopped, and sweeps. The first valid reply ends the halt.
 5. If no valid reply ends the halt within TIMEOUT_MS - LATE_MS, the client raises CardLost.
 """
 
@@ -25,7 +25,7 @@ from elevator.hardware.panel_client import SWEEP_MS, TIMEOUT_MS, PanelClient, Re
 
 TRIES, ASK_MS = 10, 100
 LATE_MS = 50
-"""The client halts the motor if a reply takes longer than this, unless it is the first. On the line, a sweep and its
+"""If a reply other than the first takes longer than this, the client halts the motor. On the line, a sweep and its
 reply take about 1 ms."""
 LOST_MS = 250
 """If a late reply is not complete this long after its sweep, the client stops waiting and requests the identity."""
@@ -271,7 +271,7 @@ class CardClient:
         self._identify(now_ms)
 
     def _identify(self, now_ms: int) -> None:
-        """Start to sweep if the device has answered only with IDENTITY and is quiet. Until it has, send due requests.
+        """Request the identity until the device answers with nothing else. Once the device is quiet, start to sweep.
 
         During a halt, also write HALT when due. Raise CardLost if the identification has taken too long.
         """
@@ -317,7 +317,7 @@ class CardClient:
     def _start_sweeping(self, phase: CardPhase, now_ms: int) -> None:
         """Send all known outputs again, in case another program changed them, and sweep.
 
-        No earlier reply may still arrive.
+        Call this only once no earlier reply can arrive any more.
         """
         self.phase = phase
         self.outgoing += self.panel.rewrite()
