@@ -30,11 +30,12 @@ from elevator.core.travel_times import TravelTimes
 STAND_MS = 1000
 """How long the panel may take to confirm that the car is stationary: two replies, which take up to 500 ms each."""
 RECHECK_MS = 10
-"""After DOUBT_MS (position.py), how often to check whether the sensor repeats an impossible floor reading."""
+"""The interval at which to check whether the sensor repeats an impossible floor reading, once DOUBT_MS (position.py)
+have passed."""
 
 
 class Activity(Enum):
-    """What the motor does unless the car is held. ARRIVED also means that the car must decide whether to stop."""
+    """What the motor does unless the car is held."""
 
     RESTING = auto()
     """The motor is stopped. The door may be open."""
@@ -128,7 +129,7 @@ def sense(
 def diagnose(car: Drive, now_ms: int, is_stop_pressed: bool) -> tuple[Fault, int]:
     """Return the fault of *car*, and when to diagnose it again if no input changes.
 
-    This does not detect motor faults. It only keeps one that `act.travel` has set.
+    This function keeps a motor fault that `act.travel` has set, but does not detect one.
     """
     if is_stop_pressed:
         return Fault.STOP, NEVER_MS
@@ -146,9 +147,9 @@ def diagnose(car: Drive, now_ms: int, is_stop_pressed: bool) -> tuple[Fault, int
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
-    """Resume the stop that the previous incarnation began, if the car is still at that floor.
+    """Resume the stop of the previous incarnation, if the car is still at the floor of that stop.
 
-    Otherwise the door is told to close. *left* is the door that the previous incarnation may have left open. *report*
+    Otherwise tell the door to close. *left* is the door that the previous incarnation may have left open. *report*
     is the first report of the floor sensor since startup that is not a floor outside the shaft. The record does not say
     whether a direction was announced. Assume that it was, because passengers may have relied on it when they entered.
     """
@@ -240,7 +241,7 @@ def stall(car: Drive, now_ms: int) -> Drive:
 def delay(car: Drive, now_ms: int) -> Drive:
     """Discard the measurement of a travel time, because the step at *now_ms* is delayed (step.py).
 
-    A sensor edge within VAGUE_MS (travel_times.py) does not begin another.
+    During the next VAGUE_MS (travel_times.py), no sensor edge begins a new measurement.
     """
     return evolve(car, times=travel_times.delay(car.times, now_ms))
 

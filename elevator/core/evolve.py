@@ -1,11 +1,11 @@
 """Faster versions of `frozen` and `evolve` from attrs, for the immutable values on the hottest paths.
 
 mypy rejects every assignment to a field of a `frozen` class, but nothing rejects it at run time. The `frozen` of attrs
-does, so its instances take four to seven times as long to create. A class with cached properties needs `slots=False`,
-because attrs would otherwise add a __getattr__, which makes Python look up every field the slow way.
+also rejects it at run time, so its instances take four to seven times as long to create. A class with cached properties
+needs `slots=False`. Otherwise attrs would add a __getattr__, which makes Python look up every field the slow way.
 
-`attrs.evolve` reads the unchanged fields in a loop in Python. Here, `evolve` reads all fields at once, in C, so the
-copy of a Node takes half the time.
+`attrs.evolve` reads the unchanged fields in a loop in Python. Here, `evolve` reads all fields at once, in C, so copying
+a Node takes half the time.
 """
 
 from collections.abc import Callable, Mapping

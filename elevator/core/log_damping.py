@@ -2,8 +2,8 @@
 
 The caller passes the time and logs the reports.
 
-1. A fault begins with the first failure. If `begin_ms` is set, it begins only after at least one in ONE_IN samples has
-   failed throughout that time. A CUSUM (Page 1954) detects this. A failure adds ONE_IN - 1 to a score, and a success
+1. A fault begins with the first failure. If `begin_ms` is set, it begins only once at least one in ONE_IN samples has
+   failed for that long. A CUSUM (Page 1954) detects this. A failure adds ONE_IN - 1 to a score, and a success
    subtracts 1. So the score stays at or above zero only while that many samples fail.
 2. A fault ends after `calm_ms` without a failure.
 3. Flap damping, as in RFC 2439 for routes: a fault that begins within FORGET_MS of its last end is a recurrence. From
@@ -38,8 +38,8 @@ class Report(NamedTuple):
     def note(self) -> str:
         """A suffix for the log line; empty if there is nothing to add.
 
-        For an end, it says how often the fault began, if more than once. For a beginning, it says how long the damping
-        delays the end, if at all.
+        For an end, it gives the number of interruptions (`times`), if more than one. For a beginning, it says how long
+        the damping delays the end, if at all.
         """
         if not self.begins:
             return f" (after {self.times} interruptions)" if self.times > 1 else ""
@@ -120,7 +120,7 @@ class Condition:
             self._score, self._suspect_since_ms = 0, None
 
     def _end(self, now_ms: int) -> Report | None:
-        """If the samples have succeeded for long enough, end the fault and return its report."""
+        """If the samples have succeeded for long enough, end the fault and return the report of its end."""
         if self.is_failing is False or self._calm_since_ms is None:
             return None
         ends_at_ms = self._calm_since_ms + max(self.calm_ms, self.damped_ms)

@@ -49,9 +49,9 @@ class Tick:
     """True if the disk has just failed: a read or write failed, a write takes too long, the record cannot be used, or
     the recorder died."""
     found: "Record | None" = None
-    """The record on disk, if there is one and the recorder has just read it: late, because it could not be read at
-    startup, or again, because the recorder was replaced. Else None. An earlier incarnation wrote a record that is read
-    late. This incarnation usually wrote one that is read again."""
+    """The record on disk, if the recorder has just read one; else None. If the disk could not be read at startup, this
+    happens late, and an earlier incarnation wrote the record. It also happens after the recorder was replaced. Then
+    this incarnation usually wrote the record."""
     asked_at_ms: int | None = None
     """When the node sent the newest request that the panel has answered with `inputs`; None means at `now_ms`. It
     increases even while the answers are equal and `inputs` remains the same object."""

@@ -242,8 +242,8 @@ EVERY_BUTTON = Buttons(-1, -1, -1)
 class Confirmed(NamedTuple):
     """Which commands a snapshot confirms: to open the door, and to stop the motor.
 
-    The panel executes messages in order. So a snapshot confirms a command sent before its request, unless the node has
-    reversed the command since.
+    The panel executes messages in order. So a snapshot confirms a command that was sent before the snapshot was
+    requested, unless the node has reversed the command since.
     """
 
     door_open: bool = False

@@ -21,9 +21,9 @@ from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Dir
 def decide(floor: int, direction: Direction, work: Buttons, departing: bool = False) -> tuple[Behaviour, Direction]:
     """Choose the next behaviour and direction of a car at *floor*.
 
-    A *departing* car is about to close its door. Then all other calls have priority over its cab call and the hall call
-    in its direction at this floor. Otherwise a passenger could hold the car forever by pressing a button again and
-    again.
+    A *departing* car is about to close its door. Then all other calls have priority over the cab call for this floor
+    and the hall call in the car's direction here. Otherwise a passenger could hold the car forever by pressing a button
+    again and again.
     """
     back = direction.opposite
     has_calls_here = is_at(work.cab, floor) or is_at(hall(direction, work), floor)

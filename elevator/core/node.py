@@ -7,8 +7,8 @@ this node, because it drew its first one at random.
 
 While a node hears from another incarnation with its id, it hides the cab calls that a duplicate may have registered: of
 the cab calls for its car, it shows and serves only those of its own incarnations. At other times it shows and serves
-every cab call for its car. A call that seems to be a duplicate's may come from an earlier incarnation of this node,
-whose record was lost.
+every cab call for its car, because a call that seems to be a duplicate's may come from an earlier incarnation of this
+node whose record was lost.
 """
 
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ class Node:
     quiet_until_ms: int = 0
     """No decision can change before this time unless new input arrives or a peer times out."""
     resteps: int = 0
-    """How many decisions in a row have asked for an immediate next step, below RESTEPS_MAX (step.py)."""
+    """How many decisions in a row have asked for an immediate next step; always below RESTEPS_MAX (step.py)."""
     warnings: Mapping[str, int] = {}
     """How often each warning has occurred since the start. The keys are the log lines."""
 
@@ -183,7 +183,7 @@ def without_cab(entry: Entry) -> Entry:
 def hears_own_id(node: Node) -> bool:
     """Return whether this node has recently heard from another incarnation with its id.
 
-    It may be that of a duplicate, or an earlier one of this node.
+    That incarnation may belong to a duplicate, or be an earlier one of this node.
     """
     return peers.recent_other(node.peers, node.now_ms) is not None
 
@@ -191,7 +191,7 @@ def hears_own_id(node: Node) -> bool:
 def is_foreign(node: Node, author: Author) -> bool:
     """Return whether *author* counts as an incarnation of a duplicate of *node* (INCARNATIONS_OWN).
 
-    If no record has been read, every other incarnation with the id of *node* does.
+    If no record has been read, every other incarnation with the id of *node* counts as one.
     """
     if author.id != node.me.id or author == node.me:
         return False

@@ -25,8 +25,8 @@ so any of them may be missing (Almeida, Shoker and Baquero 2018, "Delta state re
 reordering and partitions may delay a call, but never lose it.
 
 *Acknowledgements.* Lamps wait for them (replica.py), but they are not separate messages. An entry acknowledges the
-presses of its author. A digest that equals that of all the receiver's calls, or of its published calls, acknowledges
-this whole set (step.py).
+presses of its author. A digest that equals the digest of all the receiver's calls acknowledges all of them. A digest
+that equals the digest of the receiver's published calls acknowledges those (step.py).
 """
 
 from bisect import bisect_right
@@ -42,13 +42,13 @@ COALESCE_MS = 5
 """A change is sent at least this long after the last heartbeat, so that changes in quick succession share one."""
 AWAITED_MS = 1
 """Replaces COALESCE_MS for a change of the calls. It is shorter, because lamps wait for such a change. Often a
-heartbeat has just been sent, because the press has set a car in motion before it was on disk."""
+heartbeat has just been sent, because the press set a car in motion before the press was on disk."""
 REPEAT_MS = 10
 """The interval at which a change is sent again, until it has been sent REPEATS times."""
 REPEATS = 3
 """How many heartbeats are sent early after a change. Afterwards they are due every HEARTBEAT_MS again."""
 RECENT_MS = 300
-"""How long all heartbeats carry a changed entry or changed traffic rates. At least six are sent in this time, so at
+"""How long every heartbeat carries a changed entry or changed traffic rates. At least six are sent in this time, so at
 30 % packet loss, a peer misses all of them with a probability below 0.1 %."""
 REFRESH = 16
 ENTRY_BYTES, PRESS_BYTES = 19, 5

@@ -10,8 +10,8 @@ strong in bad networks. The price is a delay after a peer has crashed.
 
 A restarted node has a higher incarnation than before, or a random one if its record is lost. A higher incarnation
 replaces the known one at once. A lower one replaces it only after the known one has timed out. Until then the calls of
-the lower one are merged, but the state of its car is ignored. It may be an earlier incarnation whose datagrams are
-late, so it counts as a duplicate only from DOUBT_MS after the first heartbeat of the higher one.
+the lower one are merged, but the state of its car is ignored. The lower one may be an earlier incarnation whose
+datagrams are late, so it counts as a duplicate only from DOUBT_MS after the first heartbeat of the higher one.
 
 A heartbeat with this node's own id may come from a duplicate. It may also be a late or replayed datagram of an earlier
 incarnation. If such heartbeats keep arriving with rising sequence numbers for DOUBT_MS, they count as a duplicate's.
@@ -165,8 +165,8 @@ def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> b
 def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
     """Return *peer* after *heartbeat*; None if the heartbeat has no effect on *peer*.
 
-    It has none if its sequence number is not new, or if it comes from a lower incarnation while the known one has not
-    timed out. *peer* is None if no heartbeat with the sender's id was received before.
+    A heartbeat has no effect if its sequence number is not new, or if it comes from a lower incarnation while the known
+    one has not timed out. *peer* is None if no heartbeat with the sender's id was received before.
     """
     calls, rates, version = heartbeat.calls, heartbeat.rates, heartbeat.version
     if peer is None:
@@ -194,7 +194,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 
 
 def is_duplicate(peer: Peer, heartbeat: Heartbeat, now_ms: int) -> bool:
-    """Return whether a *heartbeat* that has no effect on *peer* (`receive`) counts as one of a duplicate of *peer*.
+    """Return whether *heartbeat*, which has no effect on *peer* (`receive`), counts as a duplicate's.
 
     Otherwise it is a repeated or late heartbeat of the known incarnation or of an earlier one.
     """
@@ -202,11 +202,11 @@ def is_duplicate(peer: Peer, heartbeat: Heartbeat, now_ms: int) -> bool:
 
 
 def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -> tuple[Peers, list[Heartbeat]]:
-    """Process the *heartbeats* that only show that a live peer is still alive. Return the updated peers and the others.
+    """Process the *heartbeats* that only show that a live peer is still alive.
 
-    The other heartbeats keep their order. Once a heartbeat of a peer is among them, all later ones of that peer are
-    too. This is a fast path for most heartbeats, because copying `Peers` for each of them would make a node in a large
-    group slow.
+    Return the updated peers and the other heartbeats, in their order. Once a heartbeat of a peer is among the others,
+    all later ones of that peer are too. This is a fast path for most heartbeats, because copying `Peers` for each of
+    them would make a node in a large group slow.
     """
     if not heartbeats:
         return peers, []

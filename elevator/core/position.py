@@ -2,8 +2,8 @@
 
 A report that cannot follow from the last accepted one is *impossible*. It is rejected and counted. If it persists until
 a sweep of the panel that starts at least DOUBT_MS later, it is accepted. Only the start of that sweep counts, because a
-slow server may delay the reply. A floor outside the shaft is never accepted. If it persists for that long, the sensor
-is dead until it reports a floor inside the shaft, or "between floors".
+slow server may delay the reply. A floor outside the shaft is never accepted. If such a report persists for that long,
+the sensor is dead until it reports a floor inside the shaft, or "between floors".
 
 After a start, a lost panel or a stall, the position is not trusted until the car is at a floor. Until then, any report
 inside the shaft is accepted, and a report of a floor outside it makes the sensor dead at once.

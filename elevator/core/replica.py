@@ -2,8 +2,8 @@
 
 A lamp lights when the *guarantee* of its call holds (L3). This node must have a press of the call on disk, and each
 live peer that hears this node must have acknowledged the press. Without such a peer the disk suffices. While the disk
-fails, the acknowledgements suffice, if there is at least one. A lit lamp stays lit until its call is served (L4), or is
-hidden because it may belong to another node with the same id (node.py).
+fails, the acknowledgements suffice, if there is at least one. A lit lamp stays lit until its call is served (L4), or
+hidden because the call may belong to another node with the same id (node.py).
 
 While a node's disk works, its heartbeats carry only the calls on that disk. So its acknowledgement of a call means that
 the call is durable there. With `--no-record`, every call counts as on disk.
@@ -27,7 +27,8 @@ class Replica:
     disk_failed: bool = False
     """True from a failure of the disk until its next successful write. Meanwhile a lamp needs only acknowledgements."""
     lit: frozenset[Call] = frozenset()
-    """The calls whose lamps this incarnation has lit on its panel. Other lamps may be lit since before a restart."""
+    """The calls whose lamps this incarnation has lit and not turned off. Other lamps may still be lit from before a
+    restart."""
 
 
 def published(replica: Replica) -> Calls:

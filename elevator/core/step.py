@@ -10,7 +10,7 @@
    order of I/O in turn.py does not affect it.
 4. After a start or a stall, a node *listens* for LISTEN_MS. It registers, merges and acknowledges calls, but keeps its
    motor stopped and changes no button lamp. An earlier incarnation may have lit the lamp of an unserved call. So even
-   after listening, the lamp of such a call stays as it is until the call is confirmed again or served.
+   after listening, the lamp of such a call stays as it is until the node lights it or the call is served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -183,10 +183,10 @@ def start_step(node: Node, tick: Tick) -> Node:
 
 
 def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
-    """Prepare *node* to repeat, at *now_ms*, a turn whose *tick* has become stale.
+    """Prepare *node* to repeat, at *now_ms*, a step whose *tick* has become stale.
 
     The node keeps the presses in the tick. It has not read the heartbeats that have arrived since the tick, so it
-    extends the timeouts of its peers. After a stall, the repeated step does that.
+    extends the timeouts of its peers. After a stall, the repeated step extends them instead.
     """
     node = register_presses(node, tick.inputs)
     if now_ms >= node.now_ms + STALL_MS:
@@ -197,9 +197,8 @@ def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
 def receive(node: Node, heartbeat: Heartbeat) -> Node:
     """Update the peer that sent *heartbeat*, and merge the calls in the heartbeat.
 
-    Ignore this node's own heartbeats, forged ones, those of nodes with a different number of floors, and those of a
-    peer's known incarnation whose sequence number is not new. Warn of forged heartbeats, different numbers of floors
-    and duplicate ids.
+    Ignore this node's own heartbeats, forged ones, those of nodes with a different number of floors, and repeated or
+    late ones of a peer's known incarnation. Warn of forged heartbeats, different numbers of floors and duplicate ids.
     """
     sender = heartbeat.sender
     if sender == node.me:
@@ -230,7 +229,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def receive_other(node: Node, heartbeat: Heartbeat) -> Node:
-    """Process a heartbeat from another incarnation with this node's id; warn if that counts as a duplicate."""
+    """Process a heartbeat from another incarnation with this node's id; warn if it belongs to a duplicate."""
     other = peers.receive_other(peers.recent_other(node.peers, node.now_ms), heartbeat, node.now_ms)
     if other.is_certain:
         node = warn(node, f"another node has the same id, {node.me.id}: give each node its own --id")
@@ -240,7 +239,8 @@ def receive_other(node: Node, heartbeat: Heartbeat) -> Node:
 def match_digests(node: Node) -> Node:
     """Find the peers whose digest equals one of this node's two digests: of all its calls, or of its published calls.
 
-    Equal digests mean equal call sets. So make that set the peer's. If it was not already, note the time of agreement.
+    Equal digests mean equal call sets, so store this node's set as the set of the peer (`Peer.calls`). Note the time
+    (`Peer.agreed_at_ms`) unless the set was already stored.
     """
     equal = {calls.digest: calls.current for calls in (node.calls, replica.published(node.replica))}
     matched = {}
@@ -252,11 +252,11 @@ def match_digests(node: Node) -> Node:
 
 
 def prune(node: Node) -> Node:
-    """Forget the expired incarnations of each node, once no peer in reach can have a live press of them.
+    """Forget the expired incarnations of each node, once no peer in reach can have a live press by them.
 
-    No peer can have one while its digest equals the node's own. The node keeps its own incarnation, those of live
-    peers, and those that still have a live press in its published calls. A duplicate is not a peer, so the node may
-    forget an incarnation of a duplicate too early. Then a call that the duplicate still holds may be served again.
+    A peer has none while its digest equals the node's own. The node keeps its own incarnation, those of live peers, and
+    those that still have a live press in its published calls. A duplicate is not a peer, so the node may forget an
+    incarnation of a duplicate too early. Then a call that the duplicate still holds may be served again.
     """
     expired, published = node.calls.expired, replica.published(node.replica)
     if not expired or any(peer.heartbeat.digest != published.digest for peer in in_reach(node).values()):
@@ -316,7 +316,7 @@ def update_lamps(node: Node) -> Node:
 
 
 def sent(node: Node, heartbeat: Heartbeat) -> Node:
-    """Schedule the next heartbeat of *node*, because *heartbeat* was sent."""
+    """Record that *heartbeat* was sent, and schedule the next one."""
     return evolve(node, outgoing=outgoing.sent(node.outgoing, heartbeat, node.now_ms))
 
 

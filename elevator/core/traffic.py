@@ -3,8 +3,8 @@
 Each car counts the passengers at the hall calls it serves and publishes the rates. The assigner adds up the rates of
 all cars in service. It knows them from heartbeats, so nodes with the same heartbeats compute the same sums.
 
-- No sensor counts the passengers who wait at a lit button. The estimate is one passenger for the press, plus those who
-  arrived since then at the known rate.
+- No sensor counts the passengers who wait at a lit button. The estimate is one passenger for the press, plus those
+  expected to have arrived since then at the known rate.
 - When a car's total count exceeds PEOPLE, all its counts and their time span are halved. So rates adapt faster in heavy
   traffic.
 - Rates are computed as if a time span of PRIOR_MS without passengers preceded the measurement. This keeps the first

@@ -1,11 +1,11 @@
 """The travel times that a car learns, and the timeout for its next sensor edge. Pure.
 
-The car measures the time from its start, or from a sensor edge, to the next edge. A measurement begins only at a time
-that is known exactly. Events that would falsify it, such as a delayed step or a press of the stop button, discard it.
-The estimate should be the longest normal time. So a longer measurement raises it immediately, and a shorter one lowers
-it slowly. During a motor fault, the car learns from a measurement only if it agrees with the last one that it made
-during a motor fault. Two such measurements show that the car is slow, because two power failures are unlikely to last
-equally long.
+The car measures the time from when it starts to move, or from a sensor edge, to the next edge. A measurement begins
+only at a time that is known exactly. Events that would falsify it, such as a delayed step or a press of the stop
+button, discard it. The estimate should be the longest normal time. So a longer measurement raises it immediately, and a
+shorter one lowers it slowly. During a motor fault, the car learns from a measurement only if it agrees with the last
+measurement during a motor fault. Two such measurements show that the car is slow, because two power failures are
+unlikely to last equally long.
 """
 
 from collections.abc import Mapping
@@ -39,8 +39,8 @@ class TravelTimes:
     clear_ms: int = CLEAR_PRIOR_MS
     """The learned time to cross a floor's sensor."""
     since_ms: int | None = None
-    """When the measurement began: at the last sensor edge or the start of the car. None if this time is not known
-    exactly, or if the measurement was discarded."""
+    """When the measurement began: at the last sensor edge, or when the car started to move. None if this time is not
+    known exactly, or if the measurement was discarded."""
     vague_until_ms: int = -NEVER_MS
     """An edge that is reported before this time may have occurred during a delay (VAGUE_MS)."""
     crosses: bool = False
@@ -53,7 +53,7 @@ class TravelTimes:
 
 
 def begin(old: TravelTimes, now_ms: int) -> TravelTimes:
-    """Begin a measurement when the car starts."""
+    """Begin a measurement when the car starts to move."""
     return evolve(old, since_ms=now_ms, crosses=False)
 
 
