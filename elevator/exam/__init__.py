@@ -12,8 +12,9 @@ setup.py prepares. results.py defines the results, and report.py and report_page
 Decisions:
 - The exam judges a controller only from outside: by the panels and the cars, by its requests to the elevator server,
   and by whether it exits. So the exam can examine any controller, and need not know how a controller works.
-- The exam is fair. A check that the course does not demand is marked *beyond* and fails nothing. The exam accepts a lit
-  lamp on the panel of a dead controller, an idle car that parks, and a search for the bottom floor at startup.
+- The exam is fair. A check that the course does not demand is marked *beyond*, and its failure does not fail the test.
+  The exam accepts a lit lamp on the panel of a dead controller, an idle car that parks, and a search for the bottom
+  floor at startup.
 - Time limits are extended by TOLERANCE_MS for delays of the rig itself. If the rig is late by more than LATE_MS, the
   machine is overloaded. The exam then repeats the test once. The result says so, and whether the rig was late again.
 """

@@ -37,8 +37,8 @@ class CallHistory:
         self.lit: list[dict[tuple[Button, int], int]] = [{} for _ in range(cars)]
         """For each car, the lit lamps on its panel, and when each of them lit."""
         self.disturbed_ms = -NEVER_MS
-        """When controllers may last have been unable to exchange calls, because of a fault or because one connected or
-        disconnected. Calls made before that may be served twice (G6)."""
+        """The last time when controllers may have been unable to exchange calls, because of a fault or because a
+        controller connected or disconnected. Calls made before that may be served twice (G6)."""
         self._changed: dict[CallKey, int] = {}
         """When the button of each call was last pressed or released, or one of its lamps last went dark."""
         self._confirmed: dict[CallKey, int] = {}
@@ -76,9 +76,9 @@ class CallHistory:
         """Return the calls with the button and floor of *key* that were not over at *before_ms*. Their lamps may light.
 
         A call is over once a door that can serve it was open after the press, all such doors have closed, and its lamps
-        on all *panels* are dark. A later release of its button delays this. While such a lamp is lit, the call may be
-        unserved, because the door may have opened for the other direction. A call that was made before `disturbed_ms`
-        is never over.
+        on all *panels* are dark. While one of these lamps is lit, the call may be unserved, because the door may have
+        opened for the other direction. If the button is released even later, the call is over only then. A call that
+        was made before `disturbed_ms` is never over.
         """
         same = [each for each in self.pressed if each[:2] == key[:2]]
         return [each for each in same if not self._is_over(each, panels, before_ms)]

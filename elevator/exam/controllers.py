@@ -20,7 +20,7 @@ from attrs import frozen
 STOP_S = 3.0
 """How long `stop` waits at most for the controllers to exit after SIGTERM. Then it kills them."""
 KEEPER_STOP_S = 1.5
-"""How long after SIGTERM the keeper kills the controllers that still run."""
+"""This long after SIGTERM, the keeper kills the controllers that still run."""
 LINES_KEPT = 200
 LINE_LENGTH = 1000
 """The maximum length of a line in `Controllers.log`, in bytes. The rest of a longer line is dropped."""

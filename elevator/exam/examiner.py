@@ -40,8 +40,8 @@ class ExamSetting:
 def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None]) -> Result:
     """Run *test*, and repeat it once if the machine was overloaded. Return the last result.
 
-    The rig calls *meanwhile* in each pass of its loop; an exception from *meanwhile* ends the test. Raise BadCommand or
-    Refused if the test cannot run.
+    The rig calls *meanwhile* in each pass of its loop. An exception from *meanwhile* ends the test and propagates.
+    Raise BadCommand or Refused if the test cannot run.
     """
     result = _run(test, subject, setting, meanwhile)
     if result.late_ms <= LATE_MS:
