@@ -3,8 +3,8 @@
 It measures:
 
 1. The time from a press of a hall button to its lamp. The simulated cards are as slow as a real line: a byte takes
-   87 us, so a sweep takes 0.8 ms and a lamp command 0.17 ms. The rest is the wait for the next sweep, two disk writes
-   and the network.
+   87 us, so a sweep takes 0.8 ms and a lamp command 0.17 ms. The rest of the time passes while the press waits
+   for the next sweep, in two disk writes, and in the network.
 2. The time from the kill of a worker until the motor stops. On a card, the supervisor stops the motor. An elevator
    server stops the motor when the connection ends.
 3. The CPU time of an idle node, with its supervisor and recorder.
@@ -35,7 +35,10 @@ IDLE_S = 10
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare nodes on I/O cards with nodes on elevator servers.")
     parser.add_argument(
-        "--rounds", type=int, default=30, help="even number of presses, and of kills, for each group; default: 30"
+        "--rounds",
+        type=int,
+        default=30,
+        help="number of presses, and of kills, for each group, rounded down to an even number; default: 30",
     )
     rounds = parser.parse_args().rounds
     rng = random.Random(1)
@@ -53,7 +56,7 @@ def main() -> int:
         for where in took_ms:
             report(f"{what}, {where}", took_ms[where], "ms")
         ratio = statistics.median(took_ms["card"]) / statistics.median(took_ms["server"])
-        print(f"{what}: median on a card / on a server: {ratio:.2f}")
+        print(f"{what}: ratio of the medians, card to server: {ratio:.2f}")
     return 0
 
 

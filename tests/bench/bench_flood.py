@@ -58,9 +58,9 @@ def main() -> int:
         default=20,
         help="seconds for each measurement, without and with the flood; default: 20",
     )
-    parser.add_argument("--addresses", type=int, default=1, help="number of sending addresses; default: 1")
+    parser.add_argument("--addresses", type=int, default=1, help="number of addresses to send from; default: 1")
     parser.add_argument("--large", action="store_true", help="send only datagrams that take long to parse")
-    parser.add_argument("--keyed", action="store_true", help="give the group a key that the flood lacks")
+    parser.add_argument("--keyed", action="store_true", help="give the group a key that the flood's sender lacks")
     parser.add_argument("--flood", type=int, metavar="PORT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.flood is not None:
@@ -100,7 +100,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
 
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
-    """Press buttons in car 1 one by one for at least *seconds*. Print the measurements with the title *what*."""
+    """Press one cab button of car 1 after the other for at least *seconds*. Print the figures with the title *what*."""
     first, began_s, used_s = group.heartbeat(0).sequence, time.monotonic(), group.cpu_s(0)
     lamps_ms: list[float] = []
     worst_ms = 0.0
@@ -122,7 +122,7 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
         end="",
     )
     print(f", {share:.1%} of a core; node 1: press to lamp {statistics.median(lamps_ms):.1f} ms median", end="")
-    print(f", {max(lamps_ms):.1f} worst of {n}", flush=True)
+    print(f", worst of {n}: {max(lamps_ms):.1f} ms", flush=True)
 
 
 def press(group: Lab, floor: int) -> float:

@@ -1,8 +1,8 @@
 """Benchmark: reaction times of a group, and of the simulated elevator. Run it with `just bench group`.
 
-It runs tests of the exam on this program, each with several seeds, and prints their figures: the times from press to
-lamp and until another car takes over, the idle load, and others. It also measures how soon the elevator server of
-`elevator sim` answers. Times depend on the machine, so compare only figures of one run.
+It runs tests of the exam on this program, each with several seeds, and prints their figures: how long a lamp takes to
+light, how soon another car takes over, how much load an idle group causes, and others. It also measures how soon the
+elevator server of `elevator sim` answers. Times depend on the machine, so compare only figures of one run.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> int:
         measure_replies(port, 50)
         process.terminate()
     if why_not := obstacle():
-        print(f"{why_not}\nThe tests that need a network are skipped.", file=sys.stderr)
+        print(f"{why_not}\nSkipping the tests that need a network.", file=sys.stderr)
     else:
         enter_namespace()
     options = ["--id", "{id}", "--port", "{port}", "--floors", "{floors}", "--state-dir", "{dir}", "--park", "none"]
@@ -91,7 +91,7 @@ def measure_sweeps(port: int, rounds: int) -> None:
 
 
 def measure_replies(port: int, rounds: int) -> None:
-    """Measure the time from a write, sent just before a read, to the reply: with and without TCP_NODELAY."""
+    """Measure how long the server takes to answer a request that follows a command, with and without TCP_NODELAY."""
     for how, no_delay in (("with TCP_NODELAY", 1), ("without TCP_NODELAY", 0)):
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, no_delay)
@@ -103,7 +103,7 @@ def measure_replies(port: int, rounds: int) -> None:
                 client.recv(4)
                 took.append(now_ms() - asked)
                 time.sleep(0.02)
-        report(f"write and read until the reply, client {how}", took, "ms")
+        report(f"command and request to reply, client {how}", took, "ms")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 Three nodes serve calls, and an outsider sends invalid datagrams from random addresses. At the start of each round, the
 benchmark kills and restarts the third node, which thereby becomes a new author of calls. In every second round it also
 deletes that node's record. After each round the benchmark prints figures of the first node: the resident memory of its
-processes, the authors and live presses in its next heartbeat (often only a part of its call set), and the size of its
-record.
+processes, the number of authors and of live presses in its next heartbeat (often only a part of its call set), and the
+size of its record.
 
 The exit status is 1 if the median of the worker's memory grows by more than 5 % from the second to the last quarter.
 
@@ -89,13 +89,13 @@ def simulate(hours: int) -> None:
             for what, n in sizes(node).items():
                 most[what] = max(most.get(what, 0), n)
         resident = resident_kb(os.getpid())
-        print(f"{hours * quarter / 4:g} h: {resident:,} kB for this process; maximum of any node: {most}", flush=True)
+        print(f"{hours * quarter / 4:g} h: {resident:,} kB for this process; maxima over the nodes: {most}", flush=True)
 
 
 def sizes(node: SimulatedNode) -> dict[str, int]:
     """Return the sizes, by name, of the node's record and of each collection in *node* that can grow.
 
-    While the node is not running, only its record and its remembered authors count.
+    While the node is not running, these are only the record and the remembered authors.
     """
     found = {"remembered authors": len(node.admission._newest), "record bytes": len(node.disk.text or "")}
     state = node.state

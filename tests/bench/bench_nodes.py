@@ -113,7 +113,7 @@ def run(group: Lab, occupied: OccupiedBuilding, seconds: float) -> None:
 
 
 def cpu_s(group: Lab, name: str | None = None) -> float:
-    """Return the processor time so far of all nodes' processes, or of those that are called *name*."""
+    """Return the processor time that all nodes' processes, or those called *name*, have used so far."""
     return sum(group.cpu_s(id, name) for id in range(group.cars))
 
 
@@ -142,7 +142,10 @@ def relay(server_port: int) -> Iterator[tuple[int, socket.socket]]:
 
 
 def forward(listener: socket.socket, server_port: int, control: socket.socket) -> None:
-    """Forward bytes in both directions until the client disconnects or the other end of *control* is closed."""
+    """Forward bytes in both directions, and answer the requests on *control* (see `relay`).
+
+    Return when the client disconnects or the other end of *control* is closed.
+    """
     client, _ = listener.accept()
     server = socket.create_connection(("127.0.0.1", server_port))
     for each in (client, server):

@@ -113,7 +113,7 @@ class Panel:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the failover of a process pair.")
     parser.add_argument(
-        "--rounds", type=int, default=30, help="number of kills in each of the two measurements; default: 30"
+        "--rounds", type=int, default=30, help="number of kills of the worker in each failover measurement; default: 30"
     )
     rounds = parser.parse_args().rounds
     for victims in ("worker", "supervisor and then worker"):

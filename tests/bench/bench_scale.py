@@ -88,8 +88,8 @@ LOSS = 30
 """The packet loss in the second run of the simulated world, in percent."""
 PRESS_EVERY_MS = 250
 LAMP_S = 2.0
-"""How long to wait for a lamp. If it is still dark then, the car has probably served the call at once, and the press
-does not count."""
+"""How long to wait for a lamp. If the lamp stays dark, the car has probably served the call at once, and the press does
+not count."""
 SETTLE_S = 2.0
 BINARY = Path(__file__).parents[2] / "dist" / "elevator"
 UP = Button.UP
@@ -255,14 +255,14 @@ class Reader:
     def seal_next(self, author: Author, **changes: Any) -> bytes:
         """Return the next datagram of *author*: an idle heartbeat with the fields in *changes*.
 
-        It contains entries and rates only if *changes* does.
+        The heartbeat contains entries and rates only if *changes* does.
         """
         self.sequence += 1
         idle = message(author, self.cars, self.floors, self.node.calls)
         return datagram(evolve(idle, **{"sequence": self.sequence, "calls": Calls(), "rates": None, **changes}))
 
     def read(self, node: Node, *datagrams: bytes, recorded: Calls | None = None) -> Node:
-        """Admit *datagrams*; return *node* after the turn that reads them. *recorded* is that of the turn's `Tick`."""
+        """Admit *datagrams*; return *node* after the turn that reads them. *recorded* is passed on in the `Tick`."""
         admitted = [self.admission.admit(each) for each in datagrams]
         heartbeats = tuple([each for each in admitted if each is not None])
         tick = Tick(self.now_ms, self.inputs, heartbeats, recorded)
@@ -270,7 +270,10 @@ class Reader:
         return turn(node, tick, lambda: (self.now_ms, self.inputs), devices, devices, devices)
 
     def median_us(self, node: Node, make: Callable[[int], bytes], prepare: Callable[[], None] | None = None) -> float:
-        """Return the median time in which *node* reads one datagram. Each measurement starts from the same *node*."""
+        """Return the median time in which *node* reads one datagram from *make*.
+
+        Each measurement starts from the same *node*. *prepare* is called before each one.
+        """
         took_ns = []
         for number in range(ROUNDS):
             sealed = make(number)
@@ -348,10 +351,10 @@ def world_figures(cars: int, floors: int, loss: int) -> Figures:
 
 
 def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[int]]:
-    """Press cab buttons one by one. Return two lists, with one figure for each press.
+    """Press cab buttons one by one, and wait for each lamp.
 
-    The figures are the number of heartbeats that all nodes send until the lamp is lit, and the ms until then. Raise
-    TooSlow if the run takes longer than WORLD_S.
+    Return two lists with an item for each press: how many heartbeats all nodes together sent before the lamp was lit,
+    and how many ms that took. Raise TooSlow if the run takes longer than WORLD_S.
     """
     deadline_s = time.monotonic() + WORLD_S
     at = tuple(float(id % floors) for id in range(cars))
@@ -497,10 +500,10 @@ def percent(before: Used, after: Used) -> dict[str, float]:
 
 
 def press_repeatedly(group: Lab, others: FleetProcess, floors: int, seconds: float) -> list[float]:
-    """Press dark hall buttons on node 0's panel one by one. Return the ms until the lamp, for each lamp that lit.
+    """Press dark hall buttons on node 0's panel one by one. Return the ms that each lamp took to light.
 
-    The presses are PRESS_EVERY_MS plus up to HEARTBEAT_MS apart, so that they come at all phases of the heartbeats. If
-    a lamp takes longer, the next press waits.
+    Presses whose lamp stays dark are left out. The presses are PRESS_EVERY_MS plus up to HEARTBEAT_MS apart, so that
+    they come at all phases of the heartbeats. If a lamp takes longer, the next press waits.
     """
     rng, lamps_ms = random.Random(1), list[float]()
     begin_s = time.monotonic()
@@ -518,7 +521,7 @@ def press_repeatedly(group: Lab, others: FleetProcess, floors: int, seconds: flo
 
 
 def press(group: Lab, button: Button, floor: int) -> float | None:
-    """Press a hall button on node 0's panel. Return the ms until its lamp lights; None if it does not within LAMP_S."""
+    """Press a hall button on node 0's panel. Return the ms until its lamp lights; None if it stays dark for LAMP_S."""
     call = group.press(0, button, floor, ms=200)  # The fleet may serve the call before a longer press ends.
     end_s = time.monotonic() + LAMP_S
     while time.monotonic() < end_s:
@@ -634,7 +637,7 @@ def text(x: float, y: float, words: str, style: str = "") -> str:
 
 
 def tick_step(most: float) -> float:
-    """Return a round distance between ticks, such that three to six ticks, including 0, lie from 0 to *most*."""
+    """Return a round distance between ticks. With it, three to six ticks lie from 0 to *most*, including 0."""
     power: float = 10 ** math.floor(math.log10(most))
     return next(step * power for step in (0.2, 0.5, 1, 2) if most < 6 * step * power)
 
