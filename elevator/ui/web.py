@@ -30,7 +30,7 @@ VISITORS_MAX = 64
 MESSAGE_MAX = 4096
 """Maximum length of a visitor's message in bytes."""
 QUIET_S = 1.0
-"""If `show` has sent no update for this long, it sends an empty one, because the page reconnects if it receives nothing
+"""If a visitor has got no update for this long, `show` sends an empty one. The page reconnects if it receives nothing
 for SILENT_MS (page.html)."""
 PATIENCE_S = 15.0
 """Maximum time to complete a request, counted from the connection, or to receive an update. `show` disconnects slower
@@ -47,8 +47,8 @@ HEADERS = {
 }
 
 Watch = Callable[[socket.socket, int, Callable[[int], None]], None]
-"""A function (socket, events, callback). From now on, the select loop calls *callback* with those of the *events* that
-occur: EVENT_READ, EVENT_WRITE or both. If *events* is 0, it stops watching the socket."""
+"""A function (socket, events, callback) that makes the select loop watch the socket for *events*: EVENT_READ,
+EVENT_WRITE or both. The loop calls *callback* with those that occur. If *events* is 0, the loop stops watching."""
 
 log = logging.getLogger("elevator.ui.web")
 log.addHandler(logging.NullHandler())
@@ -96,8 +96,8 @@ class Web:
     def show(self, scene: Mapping[str, object]) -> None:
         """Send the changed values of *scene* to each visitor whose previous update has been sent.
 
-        The page keeps values that *scene* lacks. Also disconnect visitors that are too slow (PATIENCE_S), so call this
-        regularly even if no page is open.
+        The page keeps values that *scene* lacks. Also disconnect visitors that are too slow (PATIENCE_S), so call
+        `show` regularly even if no page is open.
         """
         now_s = time.monotonic()
         texts = {name: json.dumps(value, separators=(",", ":")) for name, value in scene.items()}
@@ -172,7 +172,7 @@ class Web:
             self._drop(visitor)
 
     def _respond(self, protocol: ServerProtocol, request: Request) -> Response:
-        """Return the response to an HTTP request, which may open the WebSocket."""
+        """Return the response to an HTTP request: the page, the opening of the WebSocket, or an error."""
         hosts, origins = request.headers.get_all("Host"), request.headers.get_all("Origin")
         if len(hosts) != 1 or not is_own_host(hosts[0], self._names):
             return protocol.reject(403, "Open this page at the address that the program printed when it started.\n")
