@@ -32,8 +32,8 @@ arrive."""
 LISTEN_S = 0.5
 """For this long after its start, a node sets no outputs, so that it first learns the calls of its peers."""
 STALE_S = 0.5
-"""A snapshot of the panel is out of date if it took longer than this. If the last call of `drive` was longer ago, the
-node has just started or connected, or was frozen, and `drive` restarts its timers."""
+"""A snapshot of the panel is out of date if it took longer than this. If `drive` last ran longer ago than this, the
+node has just started or connected, or was frozen. Then `drive` restarts its timers."""
 SLOT_BYTES = 8192
 DOOR_S = 3.0
 BLOCKED_S = 3.5
@@ -279,7 +279,7 @@ class Mistakes:
     readings: list[int | None] = field(default_factory=list)
     """All readings of the floor sensor."""
     punctual_at: float = 0.0
-    """When the late output (LATE_MISTAKES) was last meant to have another value than the late one."""
+    """When the output in LATE_MISTAKES last needed another value than the new one. The delay counts from then."""
     sent: list[int] = field(default_factory=list)
     """The node's counters at the last broadcast, even if the heartbeat contained zeros instead."""
     commands: list[Call] = field(default_factory=list)
@@ -412,8 +412,10 @@ class Node:
 
         With "adopts-when-alone", a node without live peers copies the calls of the first peer that it hears. With
         "two-leaders", a node copies the calls of a new leader. After that, it merges only the leader's calls, and the
-        leader merges all calls. The calls of a node that was not alive before are not merged for 0.3 s, unless that
-        node is the leader of "two-leaders".
+        leader merges all calls.
+
+        In both variants, nothing is merged from a peer in the first 0.3 s after it appears or returns. The leader's
+        calls are an exception.
         """
         live = [peer.id for peer in self.live_peers(now)]
         if heartbeat.id not in live:
@@ -469,7 +471,8 @@ class Node:
     def claim_calls(self, now: float) -> None:
         """Claim each hall call that no other car claims, and that this car serves at the lowest cost.
 
-        Drop the claims to calls that were served, or that a car with a lower id claims too. Out of service, drop all.
+        Drop the claims to calls that were served, or that a car with a lower id claims too. If this car is out of
+        service, drop all claims.
         """
         if not self.is_in_service(now):
             self.car.claims.clear()
@@ -515,7 +518,7 @@ class Node:
     def heading(self, floor: int) -> int:
         """Return the direction of the car at *floor*.
 
-        It changes only if the car has calls to serve in the other direction, and none in the current one.
+        The direction changes only if the car has calls to serve in the other direction, and none in the current one.
         """
         for direction in (self.car.direction, -self.car.direction):
             if self.is_ahead(direction, floor) or hall_call(direction, floor) in self.own_calls():

@@ -132,7 +132,7 @@ VARIANTS = (
     Variant("no-checksum", "The checksum of datagrams is ignored, so flipped bits become calls.", "corrupt"),
     Variant(
         "executes-replays",
-        "A press of a hall button is also sent as a command without a number, so each copy of it makes a new call.",
+        "A press of a hall button is also sent as a command without a number, so each copy makes a new call.",
         "replay",
     ),
 )
