@@ -358,7 +358,7 @@ def test_node_gives_up_a_kept_call_within_600_ms_if_its_assignment_settles(monke
 
 
 @pytest.mark.rule("A2")
-def test_call_that_is_often_claimed_but_only_briefly_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_counts_as_starved_even_if_it_is_often_claimed_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), NONE_WAITED, Rates())}
     taken = itertools.cycle((Buttons(), Buttons(), Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))

@@ -346,7 +346,7 @@ def test_call_at_an_opening_door_is_served_once_the_stop_button_is_released() ->
 
 
 @pytest.mark.rule("C11")
-def test_unconfirmed_floor_reading_does_not_wake_the_node_while_its_server_is_lost() -> None:
+def test_rejected_floor_reading_does_not_wake_the_node_while_its_server_is_lost() -> None:
     group = Group(cars=1, at=(0,))
     group[0].set_elevator(elevators.put(group[0].elevator, 2, group.now_ms))
     group.run(30)
@@ -386,7 +386,7 @@ def test_slow_car_is_out_of_service_on_its_first_two_trips_only() -> None:
 
 
 @pytest.mark.rule("C8")
-def test_timeout_allows_for_crossing_a_sensor_for_the_first_time() -> None:
+def test_deadline_for_a_sensor_edge_allows_for_crossing_a_sensor_for_the_first_time() -> None:
     where = Position(floor=1, at_floor=True, trusted=True)
     car, now_ms, floor = drive.Drive(where, held=False), 0, 1
     # The car has only reversed at sensors, which takes 5 ms. Crossing a sensor takes 500 ms.

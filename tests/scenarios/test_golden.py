@@ -187,7 +187,7 @@ def visible_events(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
 def render(scenario: Scenario, lines: Iterable[str]) -> str:
     """Format a golden transcript.
 
-    Successive events at the same time that all concern cars, or all nodes, share a line if their texts are equal.
+    Cars with the same event at the same time share a line, and so do nodes, unless another kind of event comes between.
     """
     text = [textwrap.fill(scenario.introduction, 100), ""]
     for (at_ms, kind), group in groupby(visible_events(lines), key=lambda event: event[:2]):

@@ -92,7 +92,7 @@ def test_lamps_stay_lit_when_their_node_restarts_before_all_peers_have_stored_th
     assert not group[0].simulated.disk.durable.live
     group.press(1, UP, 0)
     group.run(200)
-    assert group.lit(1) == {("cab", 3), ("down", 2)}, "the new lamp must stay dark until its call is confirmed"
+    assert group.lit(1) == {("cab", 3), ("down", 2)}, "the new lamp must stay dark until all disks have its call"
     settle(group)
     assert lamps(group[1], CAB, 3) == lamps(group[1], DOWN, 2) == [True, False]
 

@@ -29,7 +29,7 @@ FLOORS = 9
 PARKED_S = 1.0
 """The cars count as parked once all of them have been at rest for this long."""
 AT_WORK = ("At rest", "Door open", "Going up", "Going down")
-"""What `Page.condition` returns unless it names a fault."""
+"""What `Page.condition` returns for a car without a fault."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
 
 

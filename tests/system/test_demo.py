@@ -104,7 +104,7 @@ def test_demo_exits_with_1_if_a_node_exits_by_itself() -> None:
 
 @pytest.mark.parametrize(("floors", "needed_s", "enough_s"), [(4, 59, 60), (32, 250, 600)])
 def test_demo_waits_longer_for_passengers_in_a_taller_building(floors: int, needed_s: float, enough_s: float) -> None:
-    """In a building with 32 floors, a car needs 155 s for a round trip, and 3.5 s more for each stop."""
+    """With 32 floors, a car needs 155 s for a round trip, plus 3.5 s for each stop. So 250 s may be too short."""
     with closing(open_building(random_starts(Shaft(floors), 1, random.Random(1)))) as building:
         nodes = cast(Controllers, SimpleNamespace(all_ended=False))
         demo = Demo(DemoGroup(building, nodes, None), seed=1, rate=0, seconds=1)

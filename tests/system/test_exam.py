@@ -217,7 +217,7 @@ while node.poll() is None:
 """A controller that runs the command in its arguments and meanwhile prints 10 MB a second."""
 
 
-def test_controller_with_much_output_is_examined(traces: Traces) -> None:
+def test_controller_that_prints_a_lot_is_examined(traces: Traces) -> None:
     done = run("--only", "door", *python(CHATTY, *NODE[1:]), traces=traces)
     assert done.returncode == 0, done.stdout + done.stderr
     traces.expect_none()

@@ -85,7 +85,7 @@ def test_nodes_on_one_machine_hear_each_other_and_log_a_missing_network(
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_nodes_watch_and_doctor_hear_nodes_on_other_hosts(
+def test_nodes_on_other_hosts_are_heard_by_node_watch_and_doctor(
     tmp_path: Path, network: Network, address: str | None
 ) -> None:
     near, far, observer = (network.host(f"10.9.1.{number}/24") for number in (1, 2, 3))
@@ -161,7 +161,10 @@ def test_second_interface_that_appears_late_or_reappears_is_used(
 
 @pytest.mark.quick
 def test_multicast_membership_ends_when_its_interface_disappears(network: Network) -> None:
-    """By default, the kernel limits a socket to 20 memberships: see igmp_max_memberships in ip(7)."""
+    """The interface reappears more often than the kernel's limit, which is 20 memberships of a socket by default.
+
+    See igmp_max_memberships in ip(7).
+    """
     host = network.host()
     with host.entered():
         opened = open_port(NET_PORT)
@@ -225,7 +228,7 @@ def test_watch_joins_the_multicast_group_on_an_interface_that_appears_late(tmp_p
         group.wait(lambda: watch.alive() == [0], "watch shows the node")
 
 
-def test_node_watch_and_doctor_report_datagrams_of_another_format(tmp_path: Path, network: Network) -> None:
+def test_datagrams_of_another_format_are_reported_by_node_watch_and_doctor(tmp_path: Path, network: Network) -> None:
     host = network.host("10.9.1.1/24")
     with network.host("10.9.1.2/24").entered():
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -42,7 +42,8 @@ from elevator.exam.switch import EthernetSwitch
 PATIENCE_S = 30.0
 """The timeout of every wait."""
 REST_S = 1.5
-"""Longer than the kernel waits before its first frames: RFC 4861, MAX_RTR_SOLICITATION_DELAY."""
+"""How long to watch the switch at rest. The kernel waits less than this before it sends its first frames: RFC 4861,
+MAX_RTR_SOLICITATION_DELAY."""
 PORT = 20_789
 NOBODY = 65_534
 SKIPPED = "skipped: "
@@ -325,7 +326,7 @@ def is_readable(client: socket.socket) -> bool:
 
 @sandboxed
 def test_switch_counts_no_frames_at_rest() -> None:
-    """The switch does not count the frames that the kernels send by themselves."""
+    """The kernel sends some frames by itself, which the switch does not count."""
     with opened(2) as network:
         end = time.monotonic() + REST_S
         network.wait(lambda: time.monotonic() > end)
@@ -408,7 +409,7 @@ def test_obstacle_does_not_change_the_namespaces_of_its_caller() -> None:
 
 
 def test_limit_that_forbids_namespaces_is_reported() -> None:
-    """Each user namespace has its own limits."""
+    """The test sets the limit only for a new user namespace."""
 
     def run() -> None:
         try:
@@ -459,7 +460,7 @@ def test_elevator_server_that_restarts_is_on_its_host_again() -> None:
 
 @sandboxed
 def test_killed_process_leaves_no_interfaces() -> None:
-    """One end of each host's cable is in the namespace of this process. It must vanish with the host's namespace."""
+    """One end of each host's cable is in this process's namespace. That end must vanish with the host's namespace."""
     enter_namespace()
     ours, theirs = os.pipe()
     pid = os.fork()

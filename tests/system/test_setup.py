@@ -184,7 +184,7 @@ class Checkout:
     def run(self, script: str, *arguments: str, **variables: str) -> tuple[int, str]:
         """Run a script, after clearing the log of the fake Python.
 
-        Return its exit status, and the last line of its standard output. If that is empty, use standard error instead.
+        Return its exit status, and the last line of standard output or, if that is empty, of standard error.
         """
         self.log.write_text("")
         with self.start(script, *arguments, **variables) as process:
