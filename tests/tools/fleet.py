@@ -66,8 +66,8 @@ CABS = 8
 """The number of cab buttons that are used in each car; fewer in a small building."""
 CHANGES_PER_S = 10
 SERVED_MAX = 3
-"""If more calls in `Fleet.pool` than this are not made, the car of node 0 has served some. Then the fleet serves none
-of them."""
+"""If more than this many calls in `Fleet.pool` are not lit, the car of node 0 has served some of them. Then the fleet
+serves no call in the pool."""
 MOVE_MS = 2000
 """The time that a fleet car takes from floor to floor."""
 DISK_MS = 2, 8
@@ -125,9 +125,9 @@ def standing_car(id: int, cars: int, floors: int) -> Car:
 
 
 def moved(car: Car, floors: int) -> Car:
-    """Return *car* one floor further. The car turns at an end floor."""
-    turns = not 0 <= car.floor + car.direction < floors
-    direction = car.direction.opposite if turns else car.direction
+    """Return *car* one floor further. The car reverses at an end floor."""
+    reverses = not 0 <= car.floor + car.direction < floors
+    direction = car.direction.opposite if reverses else car.direction
     return evolve(car, floor=car.floor + direction, direction=direction, behaviour=Behaviour.MOVING)
 
 
@@ -244,7 +244,7 @@ class Fleet:
                 heappush(self.tasks, (at_ms + every_ms, Task.SERVE, 0))
 
     def press(self) -> None:
-        """Press a random button in `pool` whose call is not made yet, if there is one."""
+        """Press the button of a random call in `pool` that is not lit, if there is one."""
         live = {*self.calls.live.values()}
         dark = [call for call in self.pool if call not in live]
         if dark:

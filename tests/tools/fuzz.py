@@ -91,7 +91,7 @@ class Bytes:
     def pieces(self, length_bytes: int = 1) -> Iterator[tuple[int, bytes]]:
         """Yield the control byte and the data of each remaining piece.
 
-        Between them, the input has the length of the data, as a big-endian number of *length_bytes* bytes.
+        Between the two, the input contains the length of the data, as a big-endian number of *length_bytes* bytes.
         """
         while self.rest:
             control = self.byte()

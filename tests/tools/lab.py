@@ -361,8 +361,8 @@ def lab(
     If *start* is true, start a node for each elevator and wait until all nodes are ready. *more* are additional
     arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers. *net_port* is
     the UDP port of the group; default: a free port. *broadcast* is the nodes' --broadcast; None: no such option.
-    *hosts* contains a host for each car, for its server and its node, and replaces *cars*; default: all cars on this
-    process's host.
+    *hosts* contains, for each car, the host of its server and its node. It replaces *cars*. Default: this process's
+    host for all cars.
     """
     places: Sequence[Namespace | None] = hosts or [None] * cars
     cars = len(places)

@@ -20,7 +20,7 @@ PARKED_S = 1.0
 
 
 class Page:
-    """A connection to the demo, the scene that it has sent so far, and its replies to the last request."""
+    """A client of the demo's page. It keeps the newest scene, and the replies to the last request."""
 
     def __init__(self, address: str, connection: ClientConnection) -> None:
         self.address = address
