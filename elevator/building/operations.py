@@ -71,8 +71,10 @@ def _press_or_hold(building: Building, request: PressButton, now_us: int) -> Non
     button = Button[request.button.upper()]
     if request.floor not in bits(mask(elevators.buttons(elevator.shaft.floors), button)):
         raise Refused(f"there is no {request.button} button at floor {request.floor}")
-    if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
-        raise Refused("ms must be from 1 to 3600000 and cannot be combined with held")
+    if request.ms is not None and request.held is not None:
+        raise Refused("ms and held cannot be combined")
+    if request.ms is not None and not 1 <= request.ms <= 3_600_000:
+        raise Refused(f"ms must be from 1 to 3600000, not {request.ms}")
     match request.held:
         case True:
             elevator = elevators.press(elevator, button, request.floor, None)
