@@ -29,6 +29,7 @@ from elevator import _assign
 BEHAVIOURS = {"idle": 0, "moving": 1, "doorOpen": 2}
 DIRECTIONS = {"down": -1, "stop": 0, "up": 1}
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+INTEGER = re.compile(r"([+-]?)([0-9]+)")
 
 
 class InputError(Exception):
@@ -116,9 +117,6 @@ def read_switch(name: str, text: str) -> bool:
     return text.lower() != "false"
 
 
-INTEGER = re.compile(r"([+-]?)([0-9]+)")
-
-
 def read_integer(what: str, value: object) -> int:
     """Convert the string *value* to a signed 32-bit integer. If that fails, raise an InputError that names *what*."""
     if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
@@ -141,8 +139,10 @@ def change(options: Options, name: str, value: object) -> Options:
             return options._replace(include_cab=value)
         case "algorithm", "reference" | "plan":
             return options._replace(algorithm=value)
+        case "clearRequestType" | "includeCab" | "algorithm", _:
+            raise InputError(f"invalid value of {name}: {value!r:.40}")
         case _:
-            raise InputError(f"unknown option, or invalid value of a known one: {name} {value!r:.40}")
+            raise InputError(f"unknown option: {name!r:.40}")
 
 
 def answer(text: str, options: Options) -> str:
