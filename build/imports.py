@@ -1,11 +1,11 @@
 """Find imports that fail in the bundle because it lacks the imported module.
 
 The search starts at our package and at CODECS. It follows all imports except those in branches that this Python does
-not take. It reports imports of modules that the bundle lacks, but not imports
+not take. It reports imports of modules that the bundle lacks, except
 
-- in functions of libraries; those in functions of our package count, because some command calls each function,
-- in a `try` with a handler that catches the failure,
-- in such a handler if the imports in its `try` succeed, or in the `else` if one fails.
+- imports in functions of libraries, which the program may never call; the functions of our package all count as called,
+- imports in a `try` with a handler that catches the failure,
+- imports in such a handler if all those in the `try` succeed, and in the `else` if one of those fails.
 
 It does not see calls of importlib.import_module. build/smoke.py runs every command to find the failures that this
 search misses.
@@ -31,8 +31,8 @@ BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "impor
 class Import(NamedTuple):
     name: str
     must_succeed: bool
-    """True if loading the importing module, or calling a function of our package, may execute this import, and no
-    handler catches its failure."""
+    """True if the program may execute this import, and no handler catches its failure. Functions of our package count
+    as called; those of libraries do not."""
 
 
 class Bundle:
@@ -110,7 +110,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Return whether *name*, which the bundle lacks, is a module in its package's folder, not an attribute."""
+        """Return whether *name*, which the bundle lacks, is a module. If not, it is an attribute of its package."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False

@@ -176,7 +176,7 @@ class Programs:
             self.used.add("" if str(arguments[0]).startswith("-") else str(arguments[0]))
 
     def end(self) -> float:
-        """End all programs with SIGTERM; return the duration in seconds.
+        """End the programs in `running` with SIGTERM; return the duration in seconds.
 
         Raise Failed if one has already exited, exits with a status other than 0, leaves a process behind or takes
         longer than END_S.

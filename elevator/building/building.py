@@ -6,7 +6,7 @@ Rules:
 - This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
   `hardware/server_side.py` explains what happens to incomplete messages.
 - Whenever the state of a connection changes, `_update_watch` selects the socket events to wait for.
-- The history stores all events (see `Event`) with their times.
+- Every event (see `Event`) is added to the history with its time.
 """
 
 import random

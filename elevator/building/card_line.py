@@ -1,8 +1,8 @@
 """The lab's I/O card for a simulated elevator, on a pseudo-terminal at the speed of the real serial line.
 
 Rules:
-- `apply_byte` processes one byte without I/O. It translates pin writes into the elevator server's messages, so both
-  interfaces act on the same panel and the same counters.
+- `apply_byte` processes one byte without I/O. It translates pin writes into the elevator server's messages, so the
+  card and the server act on the same panel and the same counters.
 - The line is full duplex, and each byte takes BYTE_US. The card processes a byte once it has arrived.
 - A serial line does not report a disconnect, so the card keeps the last command when the controller closes the port.
 - Unplugging closes the pseudo-terminal. Plugging in opens a new one, whose name may differ.
@@ -92,7 +92,8 @@ def apply_byte(
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
     """Set the level of *pin*. Return the new card and the equivalent server message.
 
-    The message has no padding. It is empty if *pin* is no connected output, or sets the direction of a stopped motor.
+    The message has no padding. It is empty if *pin* is not a connected output, and for the direction pin while the
+    motor is stopped.
     """
     if pin in LAMPS:
         return card, (2, *LAMPS[pin], high)
@@ -191,7 +192,7 @@ class CardLine:
     def advance(self, now_us: int) -> None:
         """Process all bytes that have arrived by *now_us*, in both directions.
 
-        If it is due, also end the controller's exclusive use of the port.
+        Also end the controller's exclusive use of the port if that is due.
         """
         old = elevator = self._building.servers[self._car].elevator
         while self._to_card and self._to_card[0][0] <= now_us:

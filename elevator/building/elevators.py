@@ -137,7 +137,7 @@ def wake_at_ms(elevator: SimulatedElevator) -> int | None:
 
 
 def settle(elevator: SimulatedElevator, now_ms: int) -> tuple[SimulatedElevator, tuple[Event, ...]]:
-    """Apply the changes that are due by *now_ms*: of the floor sensor, and ends of presses.
+    """Apply all changes of the floor sensor and ends of presses that are due by *now_ms*.
 
     Return the new elevator and the events.
     """
@@ -217,7 +217,7 @@ def reject_incomplete(elevator: SimulatedElevator, length: int, now_ms: int) -> 
 
 
 def reject(elevator: SimulatedElevator, bad: Sequence[str], now_ms: int) -> tuple[SimulatedElevator, Event]:
-    """Count one bad request for each description in *bad*. Return the elevator and one event, with the last of them."""
+    """Count one bad request for each description in *bad*. Return the elevator and an event for the last one."""
     counts = evolve(elevator.counts, bad_requests=elevator.counts.bad_requests + len(bad))
     return evolve(elevator, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 

@@ -99,7 +99,7 @@ class Passenger:
     """The car on whose panel the passenger last pressed the hall button."""
     pressed_at_ms: int
     checked_at_ms: int
-    """When the passenger last found no car to board; initially the time of arrival."""
+    """When `step` last left the passenger waiting."""
     stage: Stage = Stage.WAITING
     car: int | None = None
     """The car that the passenger boards or rides in; None while waiting."""

@@ -3,7 +3,7 @@
 Rules:
 - The picture (terminal_picture.py) is written only when it has changed, or when the program resumes after Ctrl-Z.
 - The terminal is restored however the program ends (see screen.py), and while Ctrl-Z suspends the program.
-- If another program has changed the terminal's settings in the meantime, none of them is restored.
+- If another program has changed the terminal's settings since this program set them, they stay as they are.
 - The program ends when its parent (a shell or `just`) ends, because nothing could bring it back to the foreground.
 - If the terminal does not accept output, nothing is drawn, and the elevators keep running.
 """

@@ -21,8 +21,8 @@ def building(floors: int, cars: int, driver: str = "", network: bool = False) ->
     """Return the values of the building that never change.
 
     *driver* says what drives the cars: "node" for this program's nodes, "controller" for another program's controllers,
-    or "" if the page cannot kill or freeze it. *network* is true if the page controls the network between the nodes or
-    controllers.
+    or "" if the page cannot kill or freeze the programs that drive them. *network* is true if the page controls the
+    network between the nodes or controllers.
     """
     profiles = [str(profile) for profile in Profile]
     return {"floors": floors, "cars": cars, "driver": driver, "network": network, "profiles": profiles}
@@ -79,7 +79,10 @@ def controller(state: str, plugged: bool | None) -> Json:
 
 
 def heartbeat(heard: bool, heartbeat: Heartbeat | None) -> Json:
-    """Return what a node reports in its last *heartbeat* (None: there was none), and *heard*: whether it is recent."""
+    """Return what a node reports in its last *heartbeat* (None: there was none).
+
+    *heard* says whether this heartbeat is recent.
+    """
     values: dict[str, object] = {"heard": heard}
     if heartbeat is not None:
         status, claims = heartbeat.car, heartbeat.claims

@@ -9,6 +9,6 @@ Other programs depend on the options, the JSON of `assign`, `exam --json` and `w
   0  success
   1  a check, a test or a demo failed; for `assign`, any error
   2  the arguments are bad, the command cannot do its work, or an exam is incomplete
-130  interrupted by the user, except for commands that normally run until then, such as a node
+130  interrupted by the user, unless the command normally runs until it is interrupted, as a node does
 141  the reader of the output has closed its pipe
 """

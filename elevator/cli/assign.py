@@ -305,7 +305,7 @@ def answer_lines(options: Options) -> int:
 def answer_first_line(options: Options) -> str:
     """Return the answer to the first line of standard input; raise InputError if that line is invalid.
 
-    An invalid line without a newline at its end is answered if it is valid without its last character.
+    If an invalid line does not end with a newline, try it without its last character.
     """
     line = sys.stdin.readline() if sys.stdin else ""
     try:

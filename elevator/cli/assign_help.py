@@ -7,7 +7,7 @@ DIFFERENCES = {
     "white space": "White space may surround the input, and a line may end with CR LF. The original rejects both.",
     "surrogates": "A pair of \\u escapes may encode any character. The original rejects many above U+3FFFF.",
     "size": "A building has at most 1024 floors and 500 cars. The original has no limit.",
-    "empty id": "With an empty car id, the original may run forever. Here, an assignment fails after 4194304 moves.",
+    "empty id": "With an empty car id, the original may run forever. This command gives up after 4194304 moves.",
     "output": "The order of the cars, and the escapes in their ids, may differ.",
     "options": "The original ignores --algorithm, --jsonl, --serve and --help.",
 }

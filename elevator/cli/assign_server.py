@@ -13,8 +13,7 @@ LINE_BYTES_MAX = 1 << 23
 """The maximum length of a request in bytes; the server disconnects a client that exceeds it. A request for the largest
 building, with 500 cars and 1024 floors, takes 3 to 4 MB."""
 UNREAD_BYTES_MAX = 1 << 24
-"""The maximum size of the answers that wait to be sent to a client, in bytes; the server disconnects a client that
-exceeds it."""
+"""If more bytes than this wait to be sent to a client, the server disconnects the client."""
 
 
 @define(eq=False)

@@ -5,16 +5,16 @@ Agents", Machine Learning 33, pp. 235-262, 1998. Sections 3.3 and 5.1 give its p
 Four cars, each for up to 20 people, serve ten floors during the down-peak hour of an office building.
 
  1. A car passes a floor in 1.45 s. A stop takes 7.19 s longer: the car brakes, opens and closes its door, and
-    accelerates. A turn takes 1 s more. The paper does not say whether the 7.19 s include half a floor of braking and
+    accelerates. Reversing takes 1 s more. The paper does not say whether the 7.19 s include half a floor of braking and
     half a floor of accelerating. Here they do not, because the mean wait of LQF in the mix "down only" is then closer
     to the published one: 3.5 % less instead of 13 % less. The door opens as fast as it closes.
  2. Passengers enter and leave one after another. Each needs a random time, from an Erlang distribution of order 20 with
     a mean of 1 s, truncated to the range from 0.6 to 6 s. A wait ends when the passenger has entered.
  3. Passengers arrive as a Poisson process. For each five minutes of the hour, DOWN_PEAK gives the mean number of people
     at each upper floor who go down to the lobby. In the other two traffic mixes (MIXES), people also go up from the
-    lobby to random floors, and between upper floors. The paper gives 0 to 10 % for the latter, relative to those who go
-    down to the lobby; here it is 5 %.
- 4. LQF, longest queue first, sends empty cars and cars on their way up to the queues that have waited longest. A car
+    lobby to random floors, and between upper floors. The paper gives 0 to 10 % for the trips between upper floors,
+    relative to the trips down to the lobby; here it is 5 %.
+ 4. LQF, longest queue first, sends empty cars, and cars on their way up, to the queues that have waited longest. A car
     also takes a call that it encounters in its direction, unless another car is sent to that call
     (native/bench_rules.c). Like a real controller, LQF knows how long a button has been lit, but not how many people
     wait.
@@ -72,7 +72,10 @@ columns:
 
 
 class Score(NamedTuple):
-    """Means of the wait, its square and the time from arrival to leaving the car, and the percentage of long waits."""
+    """The measures that the paper reports: three means, and the percentage of waits over 60 s.
+
+    `system_s` is the mean time from a passenger's arrival until they leave the car.
+    """
 
     wait_s: float
     squared_wait_s2: float

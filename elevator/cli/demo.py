@@ -66,9 +66,9 @@ def main(argv: list[str]) -> int:
         "--for",
         type=integer(1, 1_000_000),
         dest="seconds",
-        help="end after this many seconds, or up to a minute later (longer in tall buildings) if passengers are still "
-        "under way; no new passengers come in the last 30 seconds, or in the second half of a run of less than a "
-        "minute; default: until Ctrl-C",
+        help="end after this many seconds; default: until Ctrl-C. In the last 30 seconds, or in the second half if "
+        "SECONDS is less than 60, no new passengers come. If passengers are still under way at the end, the demo "
+        "continues for up to a minute, or longer in tall buildings",
     )
     parser.add_argument("--rate", type=integer(0, 6000), help="passengers per minute; default: 4 per car")
     parser.add_argument(

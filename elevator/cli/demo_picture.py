@@ -31,7 +31,7 @@ class Scene:
 def draw(scene: Scene, width: int, height: int) -> Text:
     """Draw *scene* for a terminal of *width* columns and *height* lines.
 
-    Cars that do not fit are left out, except car 0, and so are log lines. Floors are never left out.
+    Cars and log lines that do not fit are left out. Car 0 and all floors are always drawn.
     """
     floors = scene.crowd.flow.floors
     columns = (width - MARGIN) // CELL

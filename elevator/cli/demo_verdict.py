@@ -38,9 +38,10 @@ class Verdict:
 def judge(scene: Scene, ended: Mapping[int, int], cut_short: bool, noun: str = "node") -> Verdict:
     """Return the verdict on a demo that has ended.
 
-    A demo fails if a controller exited by itself, a controller sent an unsafe command, or a passenger was not served.
-    If the user interrupted the demo (*cut_short*), passengers who are still under way do not make it fail. *ended* maps
-    the number of each controller that exited by itself to its exit status. *noun* is "node" or "controller".
+    A demo fails if a controller exited by itself, sent an unsafe command or let its car go out of bounds, or if a
+    passenger was not served. If the user interrupted the demo (*cut_short*), passengers who are still under way do not
+    make it fail. *ended* maps the number of each controller that exited by itself to its exit status. *noun* is "node"
+    or "controller".
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f", mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
