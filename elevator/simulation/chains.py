@@ -1,4 +1,4 @@
-"""Draws combinations of faults and presses that would hardly ever occur if each was drawn on its own."""
+"""Draws combinations of faults and presses that independent draws would hardly ever produce."""
 
 import random
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """The events of a simulated run, and the `Trial` that passes them to the judges and other subscribers.
 
-The field `node` is the node's number in the world, which may differ from the id of a misconfigured node. The event of a
-turn precedes the events that the outputs of the turn cause, so a judge sees the state of a node only at the end of a
-turn.
+In each event, `node` is the number of the node in the world. The id of a misconfigured node may differ from its number.
+The event of a turn precedes the events that its outputs cause. So a judge that sees an effect already knows the state
+of the node that caused it.
 """
 
 import random
@@ -32,15 +32,15 @@ class TurnTaken(NamedTuple):
     """A node has computed its next state, and performs the outputs of the turn next.
 
     A fault may still kill or freeze the program before or after each output. A turn whose tick only extends the
-    timeouts of peers has no event.
+    timeouts of peers emits no `TurnTaken`.
     """
 
     node: int
     before: Node
     after: Node
     tick: Tick
-    """The tick with which the turn began. If the program was frozen before the first output, the turn may have read the
-    time and the panel again."""
+    """The tick with which the turn began. If the program was frozen before the first output, the turn may have repeated
+    the step with a newer time and newer inputs (turn.py)."""
 
 
 class ElevatorChanged(NamedTuple):
@@ -92,7 +92,7 @@ class CallPressed(NamedTuple):
 class CallServed(NamedTuple):
     """A car has served a call. CallLedger emits this event.
 
-    `is_first` is False if this press had already been served or replaced.
+    `is_first` is False if the press of this call had already been served, or replaced by a newer press.
     """
 
     node: int

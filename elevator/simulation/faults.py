@@ -1,9 +1,9 @@
 """The kinds of faults, and the plan of a run.
 
 A `Plan` alone determines a run, so the run can be replayed exactly. A failing plan is shrunk by leaving out passengers,
-faults and presses. Faults begin and end while passengers press buttons. Once all temporary faults have ended, every
-confirmed call must be served, apart from the exceptions in call_safety.py. In some runs, one car or some links never
-recover, or a phantom node stays. Then the cab calls of that car are exempt too. plans.py draws plans.
+faults and presses. Once all temporary faults have ended, every confirmed call must be served, apart from the exceptions
+in call_safety.py. In some runs, one car or some links never recover, or a phantom node stays. The cab calls of a car
+that never recovers are exempt too. plans.py draws plans.
 """
 
 from enum import StrEnum

@@ -1,7 +1,7 @@
 """Judges how the group serves its passengers while no fault affects it.
 
- 1. A press lights its lamp on every panel that has this lamp (L1, L3), and a service darkens it (L4), within LAMP_MS
-    plus the delay of LATE_TURNS late wake-ups.
+ 1. A press lights its lamp on every panel that has this lamp (L1, L3), and a service darkens the lamp (L4). Both happen
+    within LAMP_MS plus the delay of LATE_TURNS late wake-ups.
  2. While any car is in service, no lit hall call stays unclaimed for long (A2), even if the car that claimed it has
     failed (G3). Two cars claim the same call only briefly. No car opens its door only for new calls that other open
     doors already serve (A1).
@@ -28,16 +28,16 @@ LATE_TURNS = 3
 ORPHAN_MS = 700
 """How long a lit hall call may stay unclaimed by cars in service: the 0.6 s of G3, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
-"""Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s (A2), because a brief claim restarts the wait, plus
-the time until the other nodes receive the claims."""
+"""Replaces ORPHAN_MS while a shirker is in the group. It is twice the 2 s of A2, because a brief claim restarts that
+wait, plus 0.5 s until the other nodes receive the claims."""
 SERVE_MS = 250
 """A car with an open door serves a new call at its floor within this time. After that, another car may open its door
 for the call."""
 DISPUTE_MS = 150
 """How long two cars may claim the same call: until each node has received the claim of the other."""
 DISPUTE_MAX_MS = 25_000
-"""Several cars may claim a call that is older than this. A2 lets every car claim a call that waits too long; with two
-floors, that is after 40 s."""
+"""How old a call may be to be checked for disputes. A2 lets every car claim a call that waits too long: for 40 s in a
+building with two floors, and longer in a higher one."""
 
 
 class GroupService:
@@ -52,9 +52,9 @@ class GroupService:
         self.check_at_ms = 0
         self.lamp_ms = LAMP_MS + LATE_TURNS * trial.plan.late_ms
         self.wanted_since_ms: dict[Call, int] = {}
-        """Maps each call that has been pressed since it was last served to the time of the first such press."""
+        """Maps each unserved call to the time of its first press."""
         self.orphaned_since_ms: dict[Call, int] = {}
-        """Maps each lit hall call that no car in service claims to the time since which every check has found this."""
+        """Maps each lit hall call that no car in service claims to the time of the check that first found this."""
         self.disputed_since_ms: dict[Call, int] = {}
         trial.subscribe(CallPressed, self.on_pressed)
         trial.subscribe(CallServed, self.on_served)
@@ -99,8 +99,8 @@ class GroupService:
     def would_serve(self, node: ObservedNode, call: Call) -> bool:
         """Return whether the open door of *node* should still serve *call*.
 
-        This is so for a hall call made less than SERVE_MS ago, if the car had opened its door there before and has
-        announced the direction of the call. The door must have been open for less than EXTENSION_MS.
+        This is so for a hall call made less than SERVE_MS ago, if the door was already open at its floor then and the
+        car has announced the direction of the call. The door must have been open for less than EXTENSION_MS.
         """
         made_ms, announced = self.wanted_since_ms.get(call, 0), node.stint.announced
         if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
@@ -124,7 +124,7 @@ class GroupService:
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Check that all lamps of *call* show the press or service that node *car* registered at *at_ms*.
 
-        Skip the check if the press is no longer open, or the served call has been made again.
+        Skip the check if a fault has begun since, the press is no longer open, or the served call has been made again.
         """
         pressed, still_open = dot is not None, dot in self.ledger.open
         node = self.trial.nodes[car]

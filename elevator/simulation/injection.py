@@ -97,7 +97,7 @@ def kill_or_start(node: SimulatedNode, fault: InjectedFault, begins: bool) -> No
 
 
 def resume(node: SimulatedNode) -> None:
-    """Resume a frozen program. It completes an interrupted turn, if any, and takes one with all waiting heartbeats.
+    """Resume a frozen program. It completes an interrupted turn, if any, then takes one with all waiting heartbeats.
 
     The inputs that it read from its panel before the freeze count only if they are still fresh.
     """

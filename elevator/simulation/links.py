@@ -11,8 +11,8 @@ from elevator.simulation.faults import FaultKind, InjectedFault
 
 GROUP = "world"
 ECHO_MS = 50
-"""A datagram returns to the node that sent it only while faults can delay datagrams by at least this long, because then
-it may reach the node's next incarnation. With shorter delays, it would nearly always reach the same incarnation, which
+"""While faults can delay datagrams by at least this long, a datagram also returns to its sender, because it may reach
+the next incarnation of the sender. With shorter delays, it would nearly always reach the same incarnation, which
 ignores it."""
 
 
@@ -31,7 +31,7 @@ class Links:
         self.cuts: list[InjectedFault] = []
         """The active partitions and one-way links."""
         self.loss = self.delay_ms = self.duplicated = 0
-        """The maxima over all active packet losses; 0 without any. `loss` and `duplicated` are percentages."""
+        """The maxima over all active PACKET_LOSS faults; 0 without any. `loss` and `duplicated` are percentages."""
 
     @property
     def due_at_ms(self) -> int:

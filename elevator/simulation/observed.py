@@ -85,7 +85,7 @@ class Stint:
     """The direction of the last hall call served since the door last opened; None if none was."""
     announced_at_ms: int = 0
     is_repeated: bool = False
-    """True if, since the door last opened, the car has served a press of a hall call that had already been served or
+    """True if, since the door last opened, the car has served a hall call whose press had already been served or
     replaced. Then the judges do not know which direction the passengers expect."""
     served_at_ms: int = -NEVER_MS
     """When the car last served a call, even one that had already been served."""

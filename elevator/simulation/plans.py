@@ -2,8 +2,8 @@
 
 Each family of faults has its own random generator, seeded by the family's name and the seed. So a new family at the end
 of FAMILIES does not change the other faults of a seed. Elsewhere in FAMILIES, it could: `draw_details` uses the same
-generators for the faults of all families. chains.py draws combinations of faults that would hardly ever occur if each
-was drawn on its own.
+generators for the faults of all families. chains.py draws combinations of faults that independent draws would hardly
+ever produce.
 """
 
 import random
@@ -24,7 +24,7 @@ FREEZE_POINTS = (*[Point.BEFORE_HARDWARE] * 4, *(point for point in Point if poi
 """The points of a turn at which a program can be frozen. BEFORE_HARDWARE is drawn most often: a program that
 resumes there is about to act on stale inputs. AFTER_RECORD is excluded, because no fault freezes the recorder."""
 SHORT_MS = 200
-"""How long a passing car activates a floor sensor with a short zone."""
+"""How long a passing car activates a floor sensor in about one run of four; in the others, 500 ms."""
 CRASH_MS = 1000
 """The longest duration of a CRASH fault from `draw_process`. It usually ends earlier, when the next worker starts."""
 HUNG_MS = 500
@@ -105,9 +105,9 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_details(seed: int, faults: Iterable[InjectedFault], passing_ms: int) -> Iterator[InjectedFault]:
-    """Yield *faults*. Draw the details of motor and server faults, and perhaps a point for a freeze that has none.
+    """Yield *faults* after drawing details of motor and server faults, and perhaps a point for a freeze without one.
 
-    Limit the delays of slow servers, so that their cars pass no floor unnoticed.
+    Also limit the delays of slow servers, so that their cars pass no floor unnoticed.
     """
     details, silences, freezes = (random.Random(f"{name} {seed}") for name in ("details", "silence", "pauses"))
     for fault in faults:

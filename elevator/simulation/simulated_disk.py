@@ -23,7 +23,7 @@ GONE = b""
 
 
 class Received(NamedTuple):
-    """A record that the recorder has received, and its `number`, from 1 for each recorder process."""
+    """A record that the recorder has received. Each recorder process numbers its records from 1."""
 
     number: int
     record: Record
@@ -62,8 +62,8 @@ class SimulatedDisk:
     has_failed_to_read: bool = False
     """True if the running recorder ever failed to read the disk, so that the worker may lack the stored record."""
     found_late: Record | None = None
-    """The stored record, if the recorder could not read it at first, else None. The recorder adds its calls to new
-    records until the worker has merged them."""
+    """The stored record, if the recorder could not read it at first, else None. The recorder adds the calls of this
+    record to new records until the worker has merged them."""
     recorder_at_ms: int = NEVER_MS
     """When the recorder acts next; NEVER_MS if it has nothing to do."""
     due_at_ms: int = NEVER_MS
@@ -181,9 +181,9 @@ class SimulatedDisk:
     def lose_worker(self, is_killed: bool) -> None:
         """End the worker and its recorder.
 
-        If *is_killed* is true, the recorder is killed too. By chance, it still writes the newest record, finishes only
-        the current write, or writes nothing. Otherwise it writes the newest record. In both cases, it writes nothing if
-        the disk fails or the recorder has not read the disk yet.
+        If *is_killed* is false, the recorder writes the newest record before it ends. If true, the recorder is killed
+        too: by chance, it still writes the newest record, finishes only the current write, or writes nothing. In both
+        cases, it writes nothing if the disk fails or the recorder has not read the disk yet.
         """
         choice = self.rng.randrange(3) if is_killed else 2
         self.end_recorder((None, self.writing, self.newest)[choice])

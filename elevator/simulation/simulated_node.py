@@ -223,7 +223,7 @@ class SimulatedNode:
         return reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
 
     def turn(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Let the recorder act if it is due. Then complete an interrupted turn, if any, and take another.
+        """Let the recorder act if it is due. Then complete an interrupted turn, if any, and take a new one.
 
         A dead or frozen program takes no turn. A fault may kill or freeze the program in mid-turn.
         """
@@ -261,7 +261,10 @@ class SimulatedNode:
                 trial.log(f"node {self.name}: {logged.text}")
 
     def perform_outputs(self) -> None:
-        """Perform the remaining outputs of the newest turn. A fault may kill or freeze the program around each one."""
+        """Perform the remaining outputs of the newest turn.
+
+        A fault may kill or freeze the program before or after each output.
+        """
         process, now_ms = self.process, self.trial.now_ms
         while process.outputs:
             output = process.outputs[0]

@@ -67,7 +67,7 @@ class SimulatedPanel:
             self.sweep_at_ms = min(self.sweep_at_ms, self.server.due_to_client_at_ms)
 
     def sweep(self, now_ms: int) -> None:
-        """Detect a broken connection, or send a sweep and read its reply, as far as each is due."""
+        """Do what is due: detect a broken connection, send a sweep, or read its reply."""
         server, client = self.server, self.client
         self.sweep_at_ms = NEVER_MS
         if self.is_unreachable and now_ms < self.unnoticed_until_ms and client.inputs(now_ms) is not None:

@@ -189,7 +189,7 @@ class World(ObservedTrial):
         self.links.deliver_at([node.number for node in self.nodes], heartbeat, self.now_ms + 1)
 
     def attack(self) -> None:
-        """Send every running node a datagram that it must reject, and fail if it does not. Schedule the next attack."""
+        """Send every running node a datagram that it must reject, and schedule the next. Fail if a node accepts one."""
         self.attack_at_ms = self.now_ms + self.attacker.rng.randint(1, EVERY_MS)
         for node in self.nodes:
             if node.state is not None:
@@ -254,7 +254,7 @@ class World(ObservedTrial):
         self.nodes.pop()
 
     def start_next_worker_soon(self, event: ProgramEnded) -> None:
-        """Schedule the end of each CRASH fault of a node whose program has ended, after the fault's `delay_ms`.
+        """After a program has ended, schedule the end of each CRASH fault of its node, the fault's `delay_ms` later.
 
         The fault may end earlier, at its `until_ms`. The next worker starts once no fault stops the program any more.
         """
