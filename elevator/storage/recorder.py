@@ -9,8 +9,8 @@ A worker itself waits only at its start, for its record, and at its end, for the
 4. When its worker is gone, a recorder tries once to write the newest record it has received, and ends. The worker
    replaces a recorder that is gone. If a recorder does not answer, the worker sends it SIGCONT, in case it is stopped.
    The worker never kills a recorder, because a process that waits for a hanging disk would not die.
-5. If the file is deleted or replaced while it is open, the recorder starts over: it opens the file that it finds, or a
-   new one, sends the record in it, if any, to the worker, and writes its newest record again.
+5. If the file is deleted or replaced while it is open, the recorder starts over. It opens the file that it finds, or a
+   new one, and sends the record in it, if any, to the worker. Then it writes its newest record again.
 """
 
 import logging
@@ -44,8 +44,8 @@ RETRY_S, RETRY_MS = 0.5, 500
 CHECK_S = 2.0
 """How often an idle recorder checks whether the file was deleted or replaced. It also checks before each write."""
 LOAD_S = 5.0
-"""The longest time that a starting node waits for its record. After that it starts without the record, and merges it
-later, once it can be read."""
+"""The longest time that a starting node waits for its record. After that, the node starts without the record, and
+merges it once it can be read."""
 POLL_S = 0.003
 END_S = 1.0
 MESSAGE_MAX = 1 << 20
@@ -106,8 +106,8 @@ class Recorder:
     def poll(self, readable: bool = True) -> DiskNews:
         """Receive if the socket is *readable*. Send the newest record if it is unsent.
 
-        Replace a lost recorder. Resume a late one, which may be stopped. Return what the worker has learned about the
-        disk since the last poll; NOTHING itself if it has learned nothing.
+        Replace a lost recorder. Resume a recorder that is late, in case it is stopped. Return what the worker has
+        learned about the disk since the last poll; NOTHING itself if it has learned nothing.
         """
         now_ms = self._clock()
         has_fault = self._lateness.is_failing or self._loss.is_failing  # Its end may have to be logged now.

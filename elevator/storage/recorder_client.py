@@ -5,7 +5,7 @@
 2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
 3. The disk counts as failed if the recorder cannot read or write the record, if an acknowledgement is overdue
    (ACK_TIMEOUT_MS), or if the recorder is gone. The recorder retries on its own. Until it reports a record as
-   durable, a new call is guaranteed only by peers that have acknowledged it.
+   durable, only the peers that have acknowledged a new call guarantee this call.
 4. A new recorder process has received nothing, so the client sends it the newest record again.
 """
 
@@ -27,7 +27,8 @@ FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
 FOUND: the record on the disk, or nothing if there is none.
 REFUSED: why that record cannot be used, for the user.
 WRITTEN: the number of the newest record received, which is now durable.
-FAILED: the same number, or 0 before the first record; the disk could not be read or did not store that record.
+FAILED: the number of the newest record received, or 0 before the first. The disk could not be read, or did not store
+that record.
 """
 
 

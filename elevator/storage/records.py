@@ -34,8 +34,8 @@ def write_entry(entry: Entry) -> str:
 def read_record(text: str, floors: int) -> Record:
     """Parse the result of `write_record`; raise one of BAD_INPUT if *text* is not a record.
 
-    A building of *floors* floors may lack the button of a call or the floor of an open door, because the number of
-    floors has been changed. Such calls and doors are dropped. Earlier versions wrote a fourth field; it is ignored.
+    Drop the calls and the open door that a building of *floors* floors cannot have. The record may contain them if the
+    number of floors has been changed. Ignore the fourth field that earlier versions wrote.
     """
     fields = json.loads(text)
     incarnation, door, texts = converter.structure(
