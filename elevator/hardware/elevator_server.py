@@ -1,6 +1,6 @@
 """The connection to the elevator server of the lab or of a simulator: 4-byte messages over TCP.
 
-panel_client.py decides what to send and decodes replies. This module handles what is peculiar to the lab's servers:
+panel_client.py contains the rules for all panels. This module adds the codec and what is peculiar to the lab's servers:
 
 1. They treat a short read as a complete message, so messages are sent whole, unless the kernel's buffer is full.
 2. They delay small segments and acknowledgements, as TCP does by default. So this client sets TCP_NODELAY on each new
@@ -35,8 +35,8 @@ serving another client."""
 
 IDLE_SWEEP_MS = 26
 """Replaces SWEEP_MS while a car rests with its door closed and no button lamp of its floor is lit, to save CPU time. A
-press lasts 200 ms, so none is missed (L5). The time is slightly more than half of that between two heartbeats, so that
-every second sweep shares the wake-up of a heartbeat (EARLY)."""
+press lasts 200 ms, so none is missed (L5). Two of these intervals are slightly longer than one between heartbeats, so
+that every second sweep shares the wake-up of a heartbeat (EARLY)."""
 EARLY = 5
 """If the process wakes for another reason, it sends the next sweep up to 1 / EARLY of the interval early, because
 waking the process costs more than a sweep."""
@@ -110,7 +110,7 @@ class ServerCodec:
 
 
 class ElevatorServer:
-    """The connection to one elevator server. It reconnects whenever it is lost.
+    """A client of one elevator server. It reconnects whenever the connection is lost.
 
     It never blocks if *host* is an address; if *host* is a name, each lookup may block. The caller logs the lines in
     `news`, oldest first, and removes them.
@@ -127,7 +127,7 @@ class ElevatorServer:
         self._next_at_ms = 0
         """When to connect or, once connected, to send the next sweep."""
         self._early_at_ms = 0
-        """When the next sweep may be sent if the process is awake for another reason."""
+        """The earliest time of the next sweep if the process is awake for another reason."""
         self._give_up_at_ms = 0
 
     def sockets(self) -> tuple[list[socket.socket], list[socket.socket]]:
@@ -148,7 +148,7 @@ class ElevatorServer:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep for the newest snapshot was written. An equal snapshot counts as new here."""
+        """When the sweep for the newest valid reply was written, even if the reply changed nothing."""
         return self.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:

@@ -5,8 +5,8 @@
 2. Before and after the inputs, a sweep reads the card's identity. So a reply that comes from another device, or that
    has lost or gained a byte, is almost always malformed. The first byte of the inputs cannot be mistaken for the
    identity, because that value would report the car at two floors.
-3. A message that starts the motor first stops it, then sets its direction, then its speed. A sweep only repeats
-   direction and speed.
+3. To start the motor, a message first stops it, then sets its direction, then its speed. A sweep only repeats direction
+   and speed.
 4. Other programs may write to the port. ModemManager sends "AT" and a carriage return. The carriage return, 13, starts
    a PWM write, so the card takes the next byte as the motor's speed. So each message begins with PAD: as a command it
    does nothing, and as a speed it stops the motor.
@@ -74,7 +74,7 @@ SWEEP = READ_IDENTITY + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + READ_I
 tachometer too."""
 READ_TACHOMETER = bytes((WIDE + TACHOMETER_PIN,))
 HALT = PAD + bytes((LOW + PWM_PIN, 0))
-"""Stops the motor, even if the card expects the value of a PWM write."""
+"""Stops the motor, even if the card is waiting for the second byte of a PWM write."""
 
 
 def snapshot(reply: bytes) -> Inputs | None:
@@ -96,8 +96,8 @@ def snapshot(reply: bytes) -> Inputs | None:
 def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
     """Return the bytes that change a card from *sent* (None if unknown) to *wanted*; empty if nothing must change.
 
-    The door closes before the motor starts, and the motor stops before the door opens. The bytes set the motor's
-    *speed*, 1..255, only if they change its direction or start it, or if `motor_try` has changed.
+    The door closes before the motor starts, and the motor stops before the door opens. The motor runs at *speed*,
+    1..255.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
     door = set_pin(DOOR_PIN, bool(wanted.door)) if needs_door_command(sent, wanted) else b""
@@ -154,7 +154,7 @@ class CardCodec:
 
     speed: int
     has_tachometer: bool = False
-    """True if each sweep reads the tachometer, before all other inputs."""
+    """True if each sweep first reads the tachometer."""
 
     @property
     def reply_size(self) -> int:

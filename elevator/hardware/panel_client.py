@@ -7,9 +7,9 @@
 3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect,
    nothing has been sent yet, so all outputs are written again. No outputs are written before the first snapshot. The
    client of the card also writes all outputs again when it resumes sweeping after a halt (`rewrite`).
-4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order. So a reply
-   confirms a command to open the door or stop the motor that was sent before its sweep, unless the command was reversed
-   before the reply arrived.
+4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order. So the reply
+   to a sweep confirms that an earlier command has opened the door or stopped the motor, unless that command was
+   reversed before the reply arrived.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ NOTHING_SENT_SINCE = Confirmed(True, True)
 
 
 def confirmation(sent: Outputs | None, before: Confirmed = NOTHING_SENT_SINCE) -> Confirmed:
-    """Return what the reply to a sweep confirms if the outputs *sent* (None if unknown) preceded the sweep.
+    """Return what the reply to a sweep confirms, given the outputs *sent* before the sweep (None if unknown).
 
     If outputs are sent while the sweep is outstanding, call this again with them as *sent* and the previous result as
     *before*. The reply then confirms only what holds both before and after these outputs.
