@@ -1,8 +1,8 @@
 """The check of received datagrams: only those that are sealed, of this group, well formed and new are admitted.
 
-An author, which is one incarnation of a node, numbers its heartbeats. A datagram whose number is not higher than the
-newest one received from its author was reordered, duplicated or replayed. It is dropped, because otherwise an attacker
-could make a dead node appear alive by replaying its datagrams.
+An author, which is one incarnation of a node, numbers its heartbeats. A datagram is dropped if its number is not higher
+than the highest one received from its author: it was reordered, duplicated or replayed. Otherwise an attacker could
+make a dead node appear alive by replaying its datagrams.
 
 `elevator doctor` broadcasts probes to the group's port. Nodes drop them without counting them.
 """

@@ -39,13 +39,13 @@ READ_NS = 3_000_000
 elapsed time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
 FREE, REST_MAX_MS = 10, 25
-"""After `receive` has read datagrams, the socket *rests* for 1 ms per datagram beyond FREE in about the last RATE_MS,
-but at most REST_MAX_MS. A small group seldom sends that many. During a rest, the node does not wait for datagrams,
-because waking the process costs more than reading a datagram. If the process is awake for another reason, `receive`
-reads after half of the rest. An idle node wakes for its panel about every REST_MAX_MS. So even in a large group, it
-seldom wakes only for datagrams."""
+"""After `receive` has read datagrams, the socket *rests*: 1 ms for each datagram beyond FREE that arrived in about the
+last RATE_MS, but at most REST_MAX_MS. A small group seldom sends more than FREE. During a rest, the node does not wait
+for datagrams, because waking the process costs more than reading a datagram. If the process is awake for another
+reason, `receive` reads after half of the rest. An idle node wakes for its panel about every REST_MAX_MS. So even in a
+large group, it seldom wakes only for datagrams."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
-"""Broadcasts on an interface are logged as failing after at least one in five has failed for SEND_FAILS_MS, and as
+"""An interface is logged as failing once at least one broadcast in five has failed throughout SEND_FAILS_MS, and as
 working again after SEND_WORKS_MS without a failure (log_damping.py). Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
 """The size of the receive buffer to request. The kernel may grant less."""
@@ -91,7 +91,7 @@ class Broadcast:
         self._interfaces = Interfaces(self.socket, address)
 
     def send(self, heartbeat: Heartbeat) -> None:
-        """Update the routes if that is due, broadcast *heartbeat*, and log the routes that begin or cease to fail."""
+        """Update the routes if that is due, broadcast *heartbeat*, and log when a route begins or ceases to fail."""
         now_ms = self._clock_ms()
         if now_ms >= self._refresh_at_ms:
             self._refresh_at_ms = now_ms + (REFRESH_OFFLINE_MS if self._is_offline else REFRESH_MS)
@@ -109,7 +109,7 @@ class Broadcast:
         self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
-        """Log the routes that begin or cease to fail. *failures* maps the name of each route to its error, or to ""."""
+        """Log when a route begins or ceases to fail. *failures* maps the name of each route to its error, or to ""."""
         begun = []
         for name in sorted({name for name, error in failures.items() if error} | self._sending.keys()):
             condition = self._sending.setdefault(name, Condition(False, SEND_FAILS_MS, SEND_WORKS_MS, False))
@@ -230,7 +230,7 @@ class Broadcast:
 
 
 class Route(NamedTuple):
-    """A way to broadcast: a destination address, and the interface that sends.
+    """A way to broadcast: a destination address, and the interface to send on.
 
     `name` and `interface` are the name and index of the interface. If the routing table selects the interface, they
     are the address and 0.
@@ -247,7 +247,7 @@ class Route(NamedTuple):
 
 
 class Interfaces:
-    """The routes on which a socket broadcasts: one per network interface, or a single one to a plain broadcast address.
+    """The routes of a socket: one per network interface, or a single one if *address* is a broadcast address.
 
     If *address* is a multicast group, the socket joins it on every interface.
     """

@@ -2,8 +2,8 @@
 
 Decoding a datagram may take a hundred times as long as receiving it. So broadcast.py first receives what has arrived,
 up to CAPACITY datagrams. Then it decodes one datagram of each address in turn, until its time is up. The rest stays in
-the queue. When an address exceeds its capacity, its newest datagram replaces its oldest. Any other datagram that finds
-its queue full is dropped.
+the queue. Once an address has ADDRESS_CAPACITY datagrams in the queue, a new one replaces its oldest. A datagram from
+any other address is dropped if the queue is full.
 
 An address is *known* if a node was recently heard from there. An attacker can invent many addresses, so datagrams from
 known addresses have a queue of their own. While that queue has datagrams, all unknown addresses together get one turn

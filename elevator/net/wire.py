@@ -115,7 +115,7 @@ def prefix(group: str) -> bytes:
 
 
 def own_head(group: str, author: Author) -> bytes:
-    """Return the bytes that follow the seal in every datagram of *author* in *group*."""
+    """Return the bytes with which every datagram of *author* in *group* begins, after its seal."""
     return prefix(group) + HEAD.pack(*author, 0)[:-SEQUENCE_BYTES]
 
 
@@ -137,7 +137,7 @@ def pack_entry(entry: Entry) -> bytes:
 
 
 def decode(datagram: bytes, group: str) -> Heartbeat | None:
-    """Return the heartbeat in *datagram*, which has no seal; None if it is invalid or of another group."""
+    """Return the heartbeat in *datagram*, given without its seal. None if it is invalid or of another group."""
     start = prefix(group)
     if not datagram.startswith(start) or not len(start) + HEAD.size + STATE.size <= len(datagram) <= DATAGRAM_BYTES:
         return None
