@@ -6,7 +6,7 @@ At level info, a node logs calls, and when its car or a peer becomes available. 
 peer that times out are warnings. Actions of the car are logged at level debug.
 
 A node that ends on request first broadcasts that its panel is lost (loop.py), and its peers reassign its hall calls. So
-if a peer without a panel falls silent, that is neither a warning nor logged as a timeout.
+if a peer whose panel is lost falls silent, the node logs at level info that the peer is gone, not that it timed out.
 """
 
 import logging
@@ -112,7 +112,7 @@ def peer_event(node: Node, id: int, is_alive: bool, note: str = "") -> LoggedEve
     if is_alive:
         return LoggedEvent(INFO, f"node {id} is alive{note}")
     if node.peers.known[id].heartbeat.car.fault is Fault.SERVER:
-        return LoggedEvent(INFO, f"node {id} is gone: its hall calls were reassigned before{note}")
+        return LoggedEvent(INFO, f"node {id} is gone: its hall calls were already reassigned{note}")
     return LoggedEvent(WARNING, f"node {id} timed out: its hall calls are reassigned{note}")
 
 

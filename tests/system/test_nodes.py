@@ -97,7 +97,7 @@ def test_termination_signal_stops_the_motor_and_ends_the_node(tmp_path: Path, nu
         group.wait(lambda: group.motor(0) is Motor.UP, "the car moved")
         group.end(0, number)
         group.wait(lambda: group.motor(0) is Motor.STOP, "the motor stopped")
-        group.wait_for(1, "node 0 is gone: its hall calls were reassigned before")
+        group.wait_for(1, "node 0 is gone: its hall calls were already reassigned")
         assert "Traceback" not in group.log(0)
 
 

@@ -89,7 +89,7 @@ def test_silence_of_a_peer_without_a_panel_is_not_logged_as_a_timeout() -> None:
     group.run(3000)
     group[1].kill()
     group.run(3000)
-    assert group[0].log[-1] == "node 1 is gone: its hall calls were reassigned before"
+    assert group[0].log[-1] == "node 1 is gone: its hall calls were already reassigned"
     group[1].start()
     group.run(3000)
     assert group[0].log[-1] == "node 1 is alive"
