@@ -72,8 +72,8 @@ def fork(name: str, keep: Collection[int]) -> int:
 def set_up_child(name: str, keep: Collection[int]) -> None:
     """Prepare a process that was just forked: reset its signal handlers, close descriptors and set its name.
 
-    The standard descriptors and those in *keep* stay open. On failure, log it and end the process. But if
-    only the name cannot be set, keep the old one.
+    The standard descriptors and those in *keep* stay open. On failure, log it and end the process. But if only the name
+    cannot be set, keep the old one.
     """
     try:
         signal.set_wakeup_fd(-1)

@@ -4,8 +4,8 @@
    WORKER_TIMEOUT_S without a beat, the supervisor kills the worker. Once the worker is dead, the supervisor forks the
    next one from its own image. So two copies of a node never run at once.
 2. A worker that loses its supervisor starts another by executing the program. A fork would copy the sockets and the
-   state of a running node. The new supervisor adopts the worker by an inherited pidfd. A pidfd identifies the worker
-   even after its death, but its pid may then belong to another process.
+   state of a running node. The new supervisor adopts the worker by an inherited pidfd. A pidfd still identifies the
+   worker after its death, when its pid may already belong to another process.
 3. A worker sends a message before it ends on purpose, or if it cannot start. Then the supervisor ends too. But if a
    worker has run before, a later one that cannot start counts as crashed. So does a worker that ends without a message.
    After a crash, the next worker starts at once. Repeated crashes at startup delay it, by up to a second.
@@ -42,8 +42,8 @@ ANSWER_S = 1.0
 END_S = 2.0
 """How long a worker may take to end on request. After that, the supervisor kills it."""
 STEADY_S, STEADY_KILLED_S = 0.5, 0.05
-"""A worker that ran for at least STEADY_S did not crash at startup. If SIGKILL ended it, STEADY_KILLED_S is enough,
-because the cause was probably outside."""
+"""A worker that ran for at least STEADY_S did not crash at startup. If SIGKILL ended the worker, STEADY_KILLED_S is
+enough, because the cause was probably outside the worker."""
 BACKOFF_S, BACKOFF_MAX_S = 0.02, 1.0
 
 KILLED = "was killed by SIGKILL"
@@ -157,7 +157,10 @@ def adopt(text: str) -> tuple[Worker, list[int]]:
 
 
 def run_worker(work: Work, link: Link) -> NoReturn:
-    """Run *work* in the worker process, and exit. Send ENDS or REFUSES first, unless *work* raises an exception."""
+    """Run *work* in the worker process, then send ENDS or REFUSES, and exit.
+
+    If *work* raises an exception, log it and exit.
+    """
     status = 1
     try:
         status = work(link)
@@ -176,7 +179,7 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
     """Wait until *worker* ends or hangs; then make sure that it is dead. Return its last message and how it ended.
 
     While it runs, answer its beats. On a termination signal, tell it to end. The last message is empty if there was
-    none, and stays ENDS once the worker has been told to end or has sent ENDS. When the worker is dead, write
+    none. It counts as ENDS once the worker has been told to end or has sent ENDS. When the worker is dead, write
     *final_message* to the descriptor that it has passed, if any.
     """
     worker.link.setblocking(False)

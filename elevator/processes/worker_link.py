@@ -13,8 +13,8 @@ from elevator.core.model import NEVER_MS
 from elevator.processes.child import TERMINATION_SIGNALS
 
 BEAT_MS, EARLY_MS = 110, 20
-"""The time between two beats. If the worker is awake for another reason, it sends a beat up to EARLY_MS early. So a
-beat hardly ever needs a wake-up of its own, because a worker is awake for a heartbeat every 50 ms."""
+"""The time between two beats. If the worker is awake for another reason, it sends a beat up to EARLY_MS early. A node
+wakes for a heartbeat every 50 ms, so its beats hardly ever need a wake-up of their own."""
 SUPERVISOR_TIMEOUT_MS = 3000
 """A supervisor that answers no beat for this long is stopped or hangs. The worker kills and replaces it."""
 START_RETRY_MS = 1000

@@ -156,8 +156,8 @@ def read_keys(file: Path | None) -> tuple[bytes, ...]:
     """Return the keys in *file*, or only NO_KEY if it is None. The node seals with the first key.
 
     Each line is a key of KEY_BYTES bytes in hexadecimal. Raise ConfigError for any other file, and for a file that
-    other users can access, because they may know its keys. The mode of a systemd credential is not checked, because its
-    directory is private, and its access control list makes the mode look as if the group had access.
+    other users can access, because they may know its keys. The mode of a systemd credential is not checked: its
+    directory is private, but its access control list makes the mode look as if the group had access.
     """
     if file is None:
         return (NO_KEY,)

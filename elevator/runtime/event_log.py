@@ -158,7 +158,10 @@ class RepeatedWarnings:
         self._logged: dict[str, LoggedWarning] = {}
 
     def log(self, counts: Mapping[str, int], now_ms: int) -> None:
-        """Log each problem in *counts* whose total has grown since its last line, if its next line is due."""
+        """Log each problem in *counts* whose total has grown since its last line, if its next line is due.
+
+        The line says by how much the total has grown, if by more than 1.
+        """
         for problem, total in counts.items():
             logged, next_at_ms, gap_ms = self._logged.get(problem, LoggedWarning(0, now_ms, GAP_MS))
             if total == logged or now_ms < next_at_ms:

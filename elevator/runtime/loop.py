@@ -128,7 +128,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
 
 
 def leave(node: Node, network: Broadcast) -> None:
-    """Broadcast that the car is out of service, so that the peers reassign its hall calls without a timeout.
+    """Broadcast that the car is out of service, so that the peers reassign its hall calls at once.
 
     Do so three times, because datagrams may be lost.
     """
