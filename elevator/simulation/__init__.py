@@ -42,7 +42,7 @@ by a car in service (group_service.py). So the judges need not compute which car
 A node must register as many presses as its panel has reported. An earlier judge looked for the call of each press
 instead. It had to know every reason why a call could be missing.
 
-The judges see the state of a node only at the end of a turn, because the node performs its outputs after the turn. They
+A simulated node performs the outputs of a turn only after the turn, so the judges see no state within a turn. They
 receive the event of the turn first, then the events that its outputs cause. So when a judge sees an output, it already
 knows the state that caused the output. A turn that only extends the timeouts of peers has no `TurnTaken`, but may send
 a heartbeat.

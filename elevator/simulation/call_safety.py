@@ -2,20 +2,21 @@
 
  1. A node registers each press on its own panel exactly once, and no other press (G6, L5).
  2. No call is lost (G1). A press leaves a node's call set only if a car with an open door has served it at the floor of
-    the call (C9), or if a newer press of the same button has replaced it. A merge skips a press only for the same
-    reasons. A starting node restores all calls of its record.
- 3. No lamp lights without its guarantee. A node confirms a call only if a press of that call is on the node's disk and
-    every live peer that hears the node has acknowledged the press. While the node's disk fails, the acknowledgements
-    suffice, but there must be at least one. Only the lamps of confirmed calls light (L2, L3). A slow panel may light
-    the lamp of a call that is no longer confirmed, for up to PANEL_DELAY_MAX_MS. While a node's disk works, its
-    heartbeats publish only call sets that this disk has stored.
+    the call (C9), or if a newer press of the same button has replaced it. A node that has never had the press in its
+    call set may count it as served or replaced only for the same reasons. A starting node restores all calls of its
+    record.
+ 3. No lamp lights without its guarantee. A node *confirms* a call by deciding to light its lamp. It may do so only if a
+    press of that call is on the node's disk and every live peer that hears the node has acknowledged the press. While
+    the node's disk fails, the acknowledgements suffice, but there must be at least one. Only the lamps of confirmed
+    calls light (L2, L3). A slow panel may light the lamp of a call that is no longer confirmed, for up to
+    PANEL_DELAY_MAX_MS. While a node's disk works, its heartbeats publish only call sets that this disk has stored.
  4. A lamp stays lit until its call is served (L4). It may go dark earlier if the node of its panel has restarted and
     does not know the press. The lamp of a cab call may also go dark if a duplicate may have registered the press. A
     node that has lost its record cannot tell its own earlier cab calls from those of a duplicate.
  5. AGREE_MS (world.py) after the last temporary fault, the hall lamps of all panels agree (G5). At the end, every node
-    knows the calls of all others, every confirmed call was served (G1), and each node remembers few old incarnations
-    (G7). The first two exclude cars with permanent faults, and are not checked if a link has failed permanently. The
-    cab calls of these cars need not be served.
+    knows the calls of all others. Both rules exclude cars with permanent faults, and do not apply if a link has failed
+    permanently. At the end, every confirmed call was served (G1), except the cab calls of cars with permanent faults.
+    Each node then remembers few old incarnations (G7).
 
 The judge excuses the loss of a press in three cases: the wiped disk of a node held the last copy within reach of that
 node; no disk had stored the press when the call was confirmed; or, at the end, all nodes that store the press have
@@ -209,7 +210,7 @@ class CallLedger:
             if state.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> state.me.id & 1
         ]
         own = covers(node.disk.durable.seen, dot) or (node.stint.is_disk_failing and bool(counted_on))
-        digests = [self.published[run] for run in counted_on if run in self.published]  # Without ghosts.
+        digests = [self.published[run] for run in counted_on if run in self.published]  # Ghosts are not tracked.
         return own and all(any(covers(self.vectors.get(digest, {}), dot) for digest in each) for each in digests)
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
@@ -220,7 +221,7 @@ class CallLedger:
         if not node.stint.is_disk_failing and heartbeat.digest not in node.stored:
             self.fail(f"node {node.name} published calls that are not on its disk")
         if any(entry.newest > vector.get(author, entry.newest) for author, entry in heartbeat.calls.entries.items()):
-            self.fail(f"node {node.name} sent a heartbeat whose digest does not cover its entries")
+            self.fail(f"node {node.name} sent a heartbeat whose entries are newer than the call set of its digest")
         self.published.setdefault(heartbeat.sender, set()).add(heartbeat.digest)
 
     def judge_lamps(self, event: ElevatorChanged) -> None:
@@ -294,7 +295,7 @@ class CallLedger:
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
     """Return whether the version vector *seen* covers *dot*.
 
-    This replaces the function `acknowledges` of the core, which is under test.
+    The core has the same function, `acknowledges`. The judge does not use it, because the core is under test.
     """
     return dot.n <= seen.get(dot.author, 0)
 

@@ -1,12 +1,14 @@
 """Judges the safety of doors and motors, and what nodes do after a start or a stall.
 
-1. No motor runs with the door open. No door opens between floors or while the motor runs (D1). No motor starts from an
-   end floor out of the shaft, unless the server is slow or the program is frozen. No car leaves its shaft while its
-   program and its server are unaffected by faults (C5). No server receives an invalid request or a reload request.
-2. A door stays open for the dwell time after it opened (D1), after the car was the first to serve a call, after an
-   obstruction (D2), and after a reconnect or a restart (D4). It does not close while obstructed (D2). A car never
-   serves an up call and a down call within one dwell time (C2, C3), unless another car has already served one of them.
-   These rules apply only if the running incarnation knows when the door opened.
+1. No motor runs with the door open. No door opens between floors or while the motor runs (D1). At an end floor, no
+   motor starts towards the end of the shaft, unless the server is slow or the program is frozen. No car leaves its
+   shaft while its program and its server are unaffected by faults (C5). No server receives a bad request or a reload
+   request.
+2. A door stays open for the dwell time (D1). The dwell time begins when the door opens. It begins again when the car is
+   the first to serve a call, when an obstruction ends (D2), and after a reconnect or a restart (D4). A door does not
+   close while obstructed (D2). A car never serves an up call and a down call within one dwell time (C2, C3), unless
+   another car has already served one of them. These rules apply only if the running incarnation knows when the door
+   opened.
 3. After a start or a stall, a node listens before its car moves or a lamp lights. It does not execute decisions from
    before the stall (C10).
 4. A car that must search for a floor after a start searches downwards first, for a limited time (C4).
@@ -99,7 +101,7 @@ class CarSafety:
         was, now = old.counts, new.counts
         has_only_left_shaft = now == evolve(was, out_of_bounds=now.out_of_bounds)
         if node.is_program_unaffected() or not has_only_left_shaft:
-            self.fail(f"car {node.name} did something unsafe or got a bad request: {now}")
+            self.fail(f"car {node.name} left its shaft, or its node sent an unsafe or bad command (counts: {now})")
 
     def judge_closing(self, node: ObservedNode) -> None:
         if not node.knows_when_opened():

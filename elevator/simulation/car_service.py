@@ -13,7 +13,7 @@ These rules apply during other faults too, as long as the program and the server
  4. The stop lamp shows the state of the stop button (L6). The motor is stopped while the button is down (C7) or the
     sensor is dead (C5). In both cases the car is out of service. So is a car whose motor should run but has no power
     (C8), or whose door is blocked (G3).
- 5. A press that is not served earlier lights the lamp on its own panel within DARK_MS, or within DARK_LOSSY_MS while
+ 5. Unless a press is served earlier, it lights the lamp on its own panel within DARK_MS, or within DARK_LOSSY_MS while
     faults affect the network (L3). If the disk of the node fails or is too slow, this applies only if no fault affects
     the network and another node runs.
 """
@@ -114,7 +114,7 @@ class CarService:
         for dot, call in state.calls.live.items():
             made_at_ms = self.ledger.pressed_at_ms[dot]
             is_behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
-            # The node knows when it learned of its own presses only. Those of earlier incarnations may come late.
+            # Judge only presses of this incarnation: the node may learn late of those of earlier ones.
             is_own = call.car == node.id and dot.author == state.me
             is_due = is_own and not is_repeated and made_at_ms <= decided_ms - REACTION_MS
             if is_behind and is_due:
