@@ -142,7 +142,7 @@ def test_assigner_agrees_with_the_model_if_an_id_is_empty(given: Input, data: st
     assert native(given, args) == expected
 
 
-def test_car_with_an_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
+def test_car_with_an_empty_id_is_assigned_a_call_only_if_it_is_alone() -> None:
     """Another car gets the call, although the car with the empty id is idle at the call's floor.
 
     If the car with the empty id is the only one, it gets the call, but two calls raise ValueError.

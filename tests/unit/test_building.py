@@ -166,7 +166,7 @@ def test_incomplete_messages_are_counted() -> None:
     assert elevator.counts.bad_requests == 1
 
 
-def test_leaving_the_shaft_is_counted_once_at_its_exact_time() -> None:
+def test_leaving_the_shaft_is_counted_once_and_reported_with_its_exact_time() -> None:
     elevator, events = elevators.settle(GOING_UP, 100_000)
     assert elevator.out
     assert elevator.counts.out_of_bounds == 1

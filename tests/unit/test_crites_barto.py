@@ -77,7 +77,7 @@ def test_lqf_goes_to_the_queue_that_has_waited_longest() -> None:
     assert [wait for wait, _ in ride(people, assigner="plan")] != list(waits.values())
 
 
-def test_lqf_does_not_take_a_call_that_another_car_was_sent_to() -> None:
+def test_lqf_does_not_stop_for_a_call_that_another_car_was_sent_to() -> None:
     """Each car is sent to one of two queues. The car from the upper queue passes the lower queue on its way down."""
     stream = array("q", [value for each in ((0, 9, 0), (0, 1, 0)) for value in (*each, ENTER_MS, LEAVE_MS)])
     done = run(Setting("lqf", "none", [1], 2, 0, -1), 2, FLOORS, 1, stream, TIMES)

@@ -18,7 +18,7 @@ def confirmed(phase: Phase, is_standing: bool, is_open: bool) -> Phase:
 
 @pytest.mark.rule("D1")
 @pytest.mark.rule("C9")
-def test_door_goes_through_its_phases_as_the_panel_confirms_them() -> None:
+def test_door_goes_through_its_phases_as_the_panel_confirms_commands() -> None:
     its = door.stop(Door(), NOW_MS, is_standing=False)
     assert (its.phase, door.command(its)) == (Phase.STOPPING, None)
     its = door.stop(its, NOW_MS + 500, is_standing=True)

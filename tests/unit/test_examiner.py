@@ -246,7 +246,7 @@ def test_seed_determines_the_start_position_and_the_random_choices() -> None:
 def test_controller_that_does_not_get_ready_fails_the_test(command: list[str], found: str) -> None:
     def never(rig: Rig) -> None:
         rig.start()
-        raise AssertionError("the test must end early")
+        raise AssertionError("the controller is not ready, so `start` must end the test")
 
     ready_s = 0.1 if IDLE in command else 60
     result = run(never, subject(sys.executable, *command), setting(ready_s=ready_s))
@@ -256,7 +256,7 @@ def test_controller_that_does_not_get_ready_fails_the_test(command: list[str], f
     assert result.verdict is Grade.FAILED
 
 
-def test_program_that_cannot_be_executed_during_the_exam_is_a_bad_command() -> None:
+def test_program_that_cannot_be_executed_during_the_exam_raises_bad_command() -> None:
     with pytest.raises(BadCommand, match="cannot start /nosuchprogram: No such file or directory"):
         run(lambda rig: rig.start(), subject("/nosuchprogram"), setting())
 

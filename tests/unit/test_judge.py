@@ -40,7 +40,7 @@ class Trace:
     """A sequence of events at some cars, and the judge that observes them."""
 
     def __init__(self, *floors: int | None, connected: bool = True) -> None:
-        """Put a car at each of *floors*, or two cars at floor 0 if there are none.
+        """Put a car at each of *floors*, or two cars at floor 0 if no floors are given.
 
         If *connected*, all controllers connected long before time 0. Otherwise none is connected.
         """
@@ -143,8 +143,8 @@ def test_door_open_in_motion_is_reported_when_the_motor_starts() -> None:
 
 @pytest.mark.rule("D1")
 @pytest.mark.parametrize("is_late", [False, True])
-def test_motor_may_start_just_before_the_door_closes(is_late: bool) -> None:
-    """A controller may send both commands at once, the one to the motor first."""
+def test_motor_may_start_shortly_before_the_door_closes_but_not_earlier(is_late: bool) -> None:
+    """A controller may send both commands at once, the motor command first."""
     trace = Trace(1, 0).press(UP, 1).door(True).after(DWELL_MS).motor(1).after(COMMAND_GAP_MS - 1 + is_late).door(False)
     assert trace.broken() == ([(DOOR_STANDS, DWELL_MS, 0)] if is_late else [])
 
@@ -435,7 +435,7 @@ def test_lamp_that_stayed_lit_too_long_may_go_dark_after_a_new_press() -> None:
 
 
 @pytest.mark.rule("G1")
-def test_call_is_confirmed_once_any_lamp_has_lit() -> None:
+def test_call_must_be_served_once_any_of_its_lamps_has_lit() -> None:
     trace = Trace().press(UP, 1)
     assert trace.judge.unserved([0, 1]) == []
     trace.after(100).lamp(True, UP, 1, car=1)
@@ -492,7 +492,7 @@ def test_controller_may_test_its_lamps_when_it_starts() -> None:
 
 @pytest.mark.rule("G6")
 def test_controller_may_test_its_lamps_when_it_restarts() -> None:
-    """A lamp test confirms no call, not even at a button whose earlier call was lit and served."""
+    """A lamp test makes no call, not even at a button whose earlier call was lit and served."""
     trace = Trace().press(UP, 1).press(CAB, 1).lamp(True, UP, 1).lamp(True, CAB, 1).visit(1)
     trace.lamp(False, UP, 1).lamp(False, CAB, 1).after(1000).client(False).after(3000).client(True).after(100)
     trace.lamp(True, UP, 1).lamp(True, CAB, 1).lamp(True, DOWN, 2).after(1000)
@@ -522,7 +522,7 @@ def test_lamp_that_stays_lit_after_a_start_without_a_press_breaks_a_rule() -> No
 
 
 def served(button: Button) -> Trace:
-    """Return the events of a call at floor 1, until it is served and its lamp is dark."""
+    """Return the trace of a call at floor 1, from its press until it is served and its lamp is dark."""
     return (
         Trace(0, 0).press(button, 1).after(200).release(button, 1).lamp(True, button, 1).visit(1).lamp(False, button, 1)
     )

@@ -277,7 +277,7 @@ def test_press_duration_0_on_the_command_line_does_not_override_the_file(file: P
     assert options(["--btnDepressedTime_ms", "0"])[0].press_ms == 250
 
 
-def test_file_and_arguments_are_reported_on_separate_lines(file: Path) -> None:
+def test_mistakes_in_the_file_and_in_the_arguments_are_reported_on_separate_lines(file: Path) -> None:
     file.write_text("--colour blue")
     assert ignored("--colour", "red") == ["simulator.con: ignored --colour blue", "ignored --colour red"]
 

@@ -20,7 +20,7 @@ IPV6_GROUP = bytes([51, 51, 0, 0, 0, 1])
 
 
 class Cable(Gateway):
-    """A host or the gateway, reduced to a cable and a listener. `far` is the host's end of the cable."""
+    """A host or the gateway, reduced to a cable and a listener. `far` is the end of the cable away from the switch."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -142,7 +142,7 @@ def test_frame_with_an_unfinished_checksum_is_forwarded_unchanged(network: Netwo
     assert network.send(0, frame)[2] == [frame]
 
 
-def test_loss_drops_packets_between_hosts_but_not_arp_or_packets_of_the_gateway(network: Network) -> None:
+def test_loss_drops_only_ip_packets_between_hosts(network: Network) -> None:
     network.switch.loss = 1.0
     ipv6 = VIRTIO_HEADER + IPV6_GROUP + network.cables[0].mac + b"\x86\xdd" + b"\x60" + bytes(39)
     request = arp(network, 0)
@@ -210,7 +210,7 @@ def test_duplicated_frame_arrives_twice(network: Network) -> None:
     assert abs(numbers[2] - 500) < 60
 
 
-def test_damage_changes_other_payload_bytes_for_each_host_and_none_for_the_gateway(network: Network) -> None:
+def test_damage_changes_the_payload_differently_for_each_host_and_not_for_the_gateway(network: Network) -> None:
     network.switch.damage = 1.0
     original = b"a payload that is long enough"
     received = network.send(0, network.datagram(0, original))

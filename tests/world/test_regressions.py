@@ -42,7 +42,7 @@ class Regression:
         return Plan(1, 3, 4, 2000, 20_000, faults, presses, at=(0, 3, 3))
 
 
-UNCONFIRMED_LAMPS_GO_DARK = (node.outputs, "known.panel(node.me.id) - lit", "Buttons()")
+UNSURE_LAMPS_GO_DARK = (node.outputs, "known.panel(node.me.id) - lit", "Buttons()")
 
 REGRESSIONS = {
     # Node 1 restarts and cannot read its record before 6500 ms. The record contains a call of the duplicate.
@@ -72,10 +72,10 @@ REGRESSIONS = {
         ),
     ),
     # A new press makes the recorder read the record just before the node stops listening. The slow disk has not
-    # confirmed the call by then.
-    "lamp_stays_lit_until_a_call_from_a_record_read_late_is_confirmed_again": Regression(
+    # acknowledged the call by then.
+    "lamp_stays_lit_until_a_call_from_a_record_read_late_is_guaranteed_again": Regression(
         pytest.mark.rule("L4"),
-        *UNCONFIRMED_LAMPS_GO_DARK,
+        *UNSURE_LAMPS_GO_DARK,
         (
             InjectedFault(FaultKind.CUT, 2000, 9000, 1 << 0),
             Press(3000, 3200, 0, CAB, 3),
@@ -85,10 +85,10 @@ REGRESSIONS = {
             Press(5380, 5580, 0, CAB, 2),
         ),
     ),
-    # The node has lost its record. Its peers send it the call, and its slow disk delays the confirmation.
-    "lamp_stays_lit_until_a_call_that_only_peers_have_stored_is_confirmed_again": Regression(
+    # The node has lost its record. Its peers send it the call, and its slow disk delays the acknowledgement.
+    "lamp_stays_lit_until_a_call_that_only_peers_have_stored_is_guaranteed_again": Regression(
         pytest.mark.rule("L4"),
-        *UNCONFIRMED_LAMPS_GO_DARK,
+        *UNSURE_LAMPS_GO_DARK,
         (
             Press(3000, 3200, 0, CAB, 3),
             InjectedFault(FaultKind.SLOW_DISK, 3500, 9000, 0, delay_ms=4000),
