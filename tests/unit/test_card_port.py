@@ -282,7 +282,7 @@ def first_inputs(port: CardPort, device: OtherDevice) -> Inputs:
         inputs = port.inputs(clock_ms)
         if inputs is not None:
             return inputs
-    raise AssertionError("the card was never found")
+    raise AssertionError("the port has read no inputs within 5 s of simulated time")
 
 
 def test_card_whose_first_replies_are_garbage_is_found() -> None:

@@ -233,7 +233,7 @@ def test_sparing_car_starts_only_if_the_next_passenger_gains_a_second() -> None:
 
 
 def gathered(at_lobby: int, elsewhere: int, unknown: int = 0) -> int:
-    """Return how many of eight free cars wait at floor 0 of 32.
+    """Return how many of eight free cars park at floor 0 in a building of 32 floors.
 
     *at_lobby* is the rate up from floor 0, and *elsewhere* the sum of the rates down from the other floors. *unknown*
     is the rate of passengers whose button is not known, because their rates were rounded down.
@@ -265,7 +265,7 @@ def test_cars_soon_stop_moving_between_parking_floors() -> None:
                 break
             cars = [(0, target, -1, 0) for target in targets]
         else:
-            pytest.fail(f"cars keep moving: {cars} {targets}")
+            pytest.fail(f"the cars still moved in the fourth round, to {targets}")
 
 
 BAD = [

@@ -11,7 +11,7 @@ from elevator.processes.worker_link import BEAT, BEAT_MS, EARLY_MS, SUPERVISOR_T
 
 
 class Pair:
-    """A Link with a supervisor that the test plays."""
+    """A Link, and the supervisor's end of its socket."""
 
     def __init__(self) -> None:
         ours, self.supervisor = socket.socketpair()
@@ -22,8 +22,8 @@ class Pair:
                 os.read(os.pipe()[0], 1)
         self.link = Link(ours, os.pidfd_open(self.pid))
 
-    def is_beaten(self) -> bool:
-        """Receive the beats; return whether there were any."""
+    def has_received_beats(self) -> bool:
+        """Receive the beats that have arrived. Return whether there were any."""
         try:
             return BEAT in self.supervisor.recv(4096)
         except BlockingIOError:
@@ -46,7 +46,7 @@ def test_beats_share_the_wake_ups_of_the_worker(pair: Pair, wake_ms: int) -> Non
     beats = []
     for now_ms in range(0, 2000, wake_ms):
         pair.link.poll(now_ms, readable=False)
-        if pair.is_beaten():
+        if pair.has_received_beats():
             beats.append(now_ms)
     gaps = [later - earlier for earlier, later in itertools.pairwise(beats)]
     assert min(gaps) >= BEAT_MS - EARLY_MS
@@ -64,7 +64,7 @@ def test_supervisor_that_answers_no_beat_is_replaced(pair: Pair, monkeypatch: py
 
 
 def test_supervisor_is_kept_after_a_stall_of_the_worker(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair.link, "_start_supervisor", lambda now_ms: pytest.fail("replaced the supervisor"))
+    monkeypatch.setattr(pair.link, "_start_supervisor", lambda now_ms: pytest.fail("the link replaced the supervisor"))
     for now_ms in (0, 100, 60_000, 60_100, 60_100 + SUPERVISOR_TIMEOUT_MS // 2):
         pair.link.poll(now_ms, readable=False)
     assert pair.link.socket is not None
