@@ -210,7 +210,7 @@ def is_immediately_assignable(building: Building) -> bool:
 
 
 def assign_immediately(building: Building) -> None:
-    """Assign each remaining request to a car at its floor: the one with the earliest clock."""
+    """Assign each remaining request to the car with the earliest clock among those at the same floor."""
     for call in building.unassigned():
         for car in building.cars:
             if building.owners[call] == "" and car.floor == call.floor:
@@ -346,9 +346,9 @@ def with_cab(given: Input, shares: Mapping[str, list[list[bool]]]) -> Shares:
 
 
 def vectors() -> list[Vector]:
-    """Read the recorded answers. The environment variable ELEVATOR_VECTORS may name their file.
+    """Read the recorded answers from the file that the environment variable ELEVATOR_VECTORS names.
 
-    By default, read those in tests/unit/data/.
+    By default, read tests/unit/data/assigner_official.jsonl.
     """
     path = Path(os.environ.get("ELEVATOR_VECTORS", DATA / "assigner_official.jsonl"))
     with path.open(encoding="utf-8") as lines:

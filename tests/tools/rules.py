@@ -28,7 +28,7 @@ CITATION = re.compile(rf"\(({NAME}(?:,\s+{NAME})*)\)")
 
 
 class Mention(NamedTuple):
-    """A mention of a rule in a file, with the name of the test or mutant. A citation has no name."""
+    """A mention of a rule in a file, with the name of the test or mutant. For a citation, `name` is empty."""
 
     rule: str
     file: Path
@@ -45,7 +45,10 @@ def python_files(*folders: str) -> list[Path]:
 
 
 def marks(source: str) -> Iterator[tuple[str, str]]:
-    """Yield (rule, name) for each `pytest.mark.rule` in *source*. The name is a test or a key of a table."""
+    """Yield (rule, name) for each rule that a `pytest.mark.rule` in *source* names.
+
+    The name is that of the marked test, or the key of the dict entry that contains the mark.
+    """
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.FunctionDef(name=name):

@@ -1,4 +1,4 @@
-"""The broadcast socket: what it logs if the kernel refuses datagrams or has no network, and when it rests.
+"""The broadcast socket: what it logs if it cannot send, and how long it rests after reading many datagrams.
 
 The time is virtual.
 """

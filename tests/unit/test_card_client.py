@@ -41,7 +41,7 @@ class Line:
         return sent
 
     def receive(self, data: bytes) -> bytes:
-        """Deliver *data* to the client. Return the client's response."""
+        """Deliver *data* to the client. Return the bytes that the client then sends."""
         self.client.receive(data, self.now_ms)
         self.client.advance(self.now_ms)
         return self.sent()

@@ -47,7 +47,7 @@ def heartbeat(id: int, floors: int = 4) -> Heartbeat:
 
 
 def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
-    """Return the traffic of *nodes*, each (id, address, floors), and of *others* datagrams of another group."""
+    """Return traffic: heartbeats of *nodes* (id, address, floors), and *others* datagrams of another group."""
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, floors in nodes:
         by_id.setdefault(id, {})[address] = heartbeat(id, floors)
@@ -136,7 +136,7 @@ while True:
 
 
 def test_card_fails_the_check_while_another_program_writes_to_it(tmp_path: Path) -> None:
-    """On a busy machine, one check may see too few of the disturbances."""
+    """The card is checked up to five times, because one check on a busy machine may see too few of the bytes."""
     with (
         simulated_card(tmp_path, 2) as path,
         subprocess.Popen([sys.executable, "-c", DISTURB, path], stdout=subprocess.PIPE) as writer,

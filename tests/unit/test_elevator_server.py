@@ -68,7 +68,7 @@ REST = Outputs(floor=2, lamps=Buttons(up=0b1011, cab=0b0001))
     ],
 )
 def test_panel_is_swept_less_often_while_its_car_rests(sent: Outputs | None, ms: int) -> None:
-    """A lit lamp for the floor of the car means that the door is about to open."""
+    """A car with a lit lamp for its floor does not rest, because its door is about to open."""
     assert sweep_ms(sent) == ms
 
 

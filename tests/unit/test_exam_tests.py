@@ -108,7 +108,7 @@ def test_far_floor_prefers_floors_with_a_dark_button_and_no_car(lit: list[int], 
 
 
 def test_datagrams_for_a_replay_include_those_sent_at_each_press(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The switch keeps only the last datagrams, and the controllers send many until all calls are served."""
+    """The switch keeps only the last datagrams. Before a call is served, it drops those sent at the press."""
     press = Rig.press
     recorded: list[object] = []
 

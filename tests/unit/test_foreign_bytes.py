@@ -37,7 +37,8 @@ WANTED = [DOOR_OPEN, MOVING_UP, MOVING_DOWN]
 SPEEDS = [13, 77, 88, 174]
 """Motor speeds that are also commands: 13 and 77 write the PWM pin, 88 opens the door, and 174 reads a pin."""
 SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
-"""Reads, and writes to unused pins, PWM, door, direction and a lamp; none to the stop lamp or the floor indicator."""
+"""Commands that read pins, or write unused pins, PWM, door, direction or a lamp. None writes the stop lamp or the floor
+indicator."""
 
 
 def at(floor: float) -> SimulatedElevator:
@@ -103,9 +104,9 @@ MESSAGES = [
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
-    """Another program has just written two bytes: any two before HALT, and one of two pairs before other messages.
+    """Another program has just written two bytes. Before HALT, every pair is tested; before other messages, only two.
 
-    0x54 and 0x0D make the card expect a speed. Two bytes 0x0D start the motor.
+    After 0x54 0x0D, the card expects a speed. 0x0D 0x0D starts the motor.
     """
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, elevator = feed(Card(), at(2), bytes(pair))
@@ -126,7 +127,10 @@ def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
 
 
 class Rig:
-    """A CardPort, a simulated card, and a controller that always wants the same outputs, but stops during a halt."""
+    """A CardPort, a simulated card, and a controller that always wants the same outputs.
+
+    During a halt, the controller stops the motor.
+    """
 
     def __init__(self, wanted: Outputs, floor: float, sweep_ms: int, has_tachometer: bool) -> None:
         self._master, self._slave = pty.openpty()
@@ -145,7 +149,7 @@ class Rig:
         self.inputs: Inputs | None = None
         self.seen: list[Inputs | None] = []
         self.running_ms = self.stopped_ms = self.wrong_way_ms = 0
-        """How long the motor was running, stopped, and running in an unwanted direction, in ms. Tests set it to 0."""
+        """How long the motor was running, stopped, and running in an unwanted direction, in ms. Tests reset these."""
 
     def run(self, ms: int) -> None:
         end_ms = self.now_ms + ms
@@ -184,7 +188,7 @@ class Rig:
         self._foreign = before, stream
 
     def is_restored(self) -> bool:
-        """Return whether the card has the wanted outputs, except the stop lamp, and the port reports no halt."""
+        """Return whether the card has the wanted outputs and the port reports no halt. Ignore the stop lamp."""
         lit = (self.elevator.lamps, self.elevator.indicator) == (self.wanted.lamps, self.wanted.floor)
         inputs = self.inputs
         known = inputs is not None and not inputs.halted and inputs.confirmed.door_open == self.wanted.door

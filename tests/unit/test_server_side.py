@@ -13,7 +13,7 @@ A, B = bytes((6, 2, 3, 0)), bytes((1, 255, 0, 0))
 
 
 def read(*arrivals: tuple[int, bytes]) -> bytes:
-    """Return the messages that the server reads from *arrivals*: pairs of (time in ms, bytes)."""
+    """Return the messages that the server reads if bytes arrive as in *arrivals*, pairs of (time in ms, bytes)."""
     reader, messages = MessageReader(), b""
     for at_ms, chunk in arrivals:
         reader.expire(at_ms - 1)

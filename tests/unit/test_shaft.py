@@ -111,7 +111,7 @@ def test_placed_car_is_at_the_requested_position(shaft: Shaft, floor: float) -> 
 
 
 def test_sensor_times_match_the_course_simulator() -> None:
-    """From a floor, the car leaves the sensor after 250 ms and reaches the next sensor 2000 ms later."""
+    """A car that starts in the middle of a sensor leaves it after 250 ms. It reaches the next sensor 2000 ms later."""
     shaft = physics.command(physics.put(Shaft(floors=4), 1, 0), Motor.UP, 0)
     seen = []
     while (change := physics.next_change_ms(shaft)) is not None:

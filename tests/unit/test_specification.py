@@ -38,7 +38,7 @@ WITHOUT_MUTANT = {
     "S2": "The mutant would be in a decoder, and the simulated attacker would have to find it.",
     "S3": "The simulated world has no serial line.",
 }
-"""Rules that no mutant breaks, each with the reason. Fewer is better."""
+"""Rules that no mutant breaks, each with the reason. If you can, write a mutant instead of adding a rule here."""
 
 
 def test_each_rule_has_a_unique_name_and_belongs_to_the_group_of_its_letter() -> None:

@@ -289,7 +289,7 @@ def test_record_of_an_earlier_version_is_loaded(tmp_path: Path, text: str, door:
     ],
 )
 def test_record_with_an_invalid_entry_is_refused(entries: str) -> None:
-    """A cab call belongs to its author's car. A hall call belongs to no car."""
+    """Some entries contain a cab call of a car that is not the author's, or a hall call that belongs to a car."""
     assert read_record("[71,null,[]]", 4) == Record(71, Calls())
     with pytest.raises(BAD_INPUT):
         read_record(f"[71,null,{entries}]", 4)

@@ -1,4 +1,4 @@
-"""Turns: an idle step gives the same state as a full step, and stale inputs never lead to a command."""
+"""Turns: an idle step gives the same state as a full step, and decisions from stale inputs are not executed."""
 
 import pytest
 from attrs import evolve

@@ -340,7 +340,7 @@ def test_invalid_field_is_refused(datagram: bytes) -> None:
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize("length", range(END))
 def test_truncated_datagram_is_refused_unless_it_ends_just_before_an_entry(length: int) -> None:
-    """In that case, only the seal reveals that entries are missing."""
+    """If it ends just before an entry, only the seal reveals that entries are missing."""
     decoded = decode(DATAGRAM[:length], "lab")
     if length == ENTRY:
         assert decoded == evolve(VALID, calls=Calls())
