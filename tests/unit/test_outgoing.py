@@ -325,7 +325,7 @@ def test_change_is_sent_early_and_repeated(is_awaited: bool) -> None:
     assert gaps_ms == [REPEAT_MS] * (REPEATS - 1) + [HEARTBEAT_MS] * (6 - REPEATS)
 
 
-def test_calls_stay_awaited_until_they_are_sent_even_if_the_car_changes() -> None:
+def test_calls_stay_awaited_until_they_are_sent_even_if_the_cars_state_changes() -> None:
     state = compose(settled(calls_of(3)), message(press(calls_of(3), ME, UP)), QUIET_MS)
     assert state.message is not None
     state = compose(state, evolve(state.message, car=Car(floor=1)), QUIET_MS)

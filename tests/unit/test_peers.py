@@ -51,7 +51,7 @@ def test_restarted_peer_acknowledges_only_what_it_sends() -> None:
 
 
 @pytest.mark.rule("A3")
-def test_heartbeat_of_an_earlier_incarnation_counts_as_a_duplicate_only_after_a_while() -> None:
+def test_earlier_incarnation_counts_as_a_duplicate_only_if_it_keeps_sending() -> None:
     node = boot(0, 4, None, 0, 1000, Policy())
     late, restarted = heartbeat(PEER, 2, Calls(), 0), Author(1, 6)
     for now_ms, received in ((1001, heartbeat(PEER, 1, Calls(), 0)), (1100, heartbeat(restarted, 1, Calls(), 0))):

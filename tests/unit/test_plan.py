@@ -225,7 +225,7 @@ def test_car_parks_at_the_busiest_floor() -> None:
         assert busy in _assign.park(9, [(0, 4, -1, 0)] * 4, ((0, 0),) * 4, rates, rates)
 
 
-def test_sparing_car_starts_only_if_the_next_passenger_gains_a_second() -> None:
+def test_sparing_parking_starts_a_car_only_if_the_next_passenger_gains_a_second() -> None:
     """All passengers board at floor 3. The idle car is one floor below it."""
     rates = (0, 0, 0, 20)
     for travel_ms, sparing, target in ((2500, True, 3), (1500, True, 2), (1500, False, 3)):

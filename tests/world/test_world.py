@@ -250,7 +250,7 @@ def test_press_that_replaces_another_at_an_open_door_does_not_count_as_a_service
     assert served == [(UP, 1, True), (Button.CAB, 3, True), (DOWN, 1, True)]
 
 
-def test_service_that_a_node_learns_from_another_is_not_its_own() -> None:
+def test_service_counts_only_for_the_node_that_serves_the_call() -> None:
     # Both cars have opened their doors at floor 1. Car 0 has announced that it goes down, so car 1 serves the up call.
     presses = (Press(2000, 2200, 0, DOWN, 1), Press(2300, 2500, 1, Button.CAB, 1), Press(3000, 3200, 0, UP, 1))
     drawn = evolve(plan(5, 2, 4), faults=(), presses=presses, at=(1, 1), policy=NO_PARKING, calm_at_ms=4000)
