@@ -413,7 +413,7 @@ def test_second_client_waits_until_the_first_disconnects(building: Building, ope
 def test_clients_that_send_one_message_at_a_time_are_served(building: Building, operator: Operator) -> None:
     """The course's drivers for C, Rust and Python send each message separately, without TCP_NODELAY.
 
-    They read each reply with a single call. The C driver first requests a reload of the configuration.
+    They read each reply with a single `recv`. The C driver first requests a reload of the configuration.
     """
     for run in range(3):  # Controllers may reconnect immediately after a restart.
         with socket.create_connection(("127.0.0.1", building.ports[0]), timeout=5) as client:

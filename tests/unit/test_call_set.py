@@ -17,7 +17,7 @@ NODES = 3
 
 @define
 class Replica:
-    """The call set of a node, and its model: the presses that the node knows, and those that were served or replaced.
+    """The call set of a node, and its model: the presses that the node knows, and which were served or replaced.
 
     `saved` and `saved_model` are on the node's disk. A crash keeps them; a wipe deletes them.
     """

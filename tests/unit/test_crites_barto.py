@@ -70,7 +70,7 @@ def test_full_car_returns_for_those_whom_it_left_behind() -> None:
 
 
 def test_lqf_goes_to_the_queue_that_has_waited_longest() -> None:
-    """The car leaves for floor 2. Then passengers come to floors 8, 9 and 1. Floor 1 is on the car's way down."""
+    """The car leaves for floor 2. Then passengers come to floors 8, 9 and 1. The car serves floor 1 on its way down."""
     people = [(0, 2, 0), (10, 8, 0), (20, 9, 0), (30, 1, 0)]
     waits = dict(zip((2, 8, 9, 1), (wait for wait, _ in ride(people)), strict=True))
     assert sorted(waits, key=lambda floor: waits[floor]) == [2, 1, 8, 9]

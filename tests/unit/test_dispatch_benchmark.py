@@ -76,7 +76,7 @@ def test_sparing_parking_causes_fewer_motor_starts_than_spread_parking() -> None
 
 @pytest.mark.parametrize(("assigner", "wait_ms"), [("nearest", 9500), ("eta", 5000)])
 def test_textbook_rules_differ_for_a_car_that_approaches_in_the_other_direction(assigner: str, wait_ms: int) -> None:
-    """Car 0 goes up to floor 3. Meanwhile a passenger at floor 2 wants to go down, and car 1 rests at floor 0.
+    """Car 0 goes up to floor 3. Meanwhile a passenger at floor 2 wants to go down, and car 1 is idle at floor 0.
 
     `nearest` assigns the call to car 0 until that car has passed floor 2, at 8000 ms. Only then does car 1 leave. `eta`
     assigns the call to car 1 at once, because car 1 can be there first.

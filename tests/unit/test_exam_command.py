@@ -96,7 +96,7 @@ def test_bad_argument_prints_one_line_and_exits_with_status_2(
 
 
 def test_port_in_use_prints_one_line_and_exits_with_status_2() -> None:
-    """Without namespaces, all elevator servers use the loopback interface of this machine."""
+    """Without namespaces, all elevator servers use the loopback interface of this machine, where the port is taken."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = exam_without_namespaces("--port", str(port), "--only", "door", *EXITS)

@@ -230,7 +230,7 @@ def test_cab_press_in_another_car_does_not_let_the_door_stay_open_longer() -> No
 
 @pytest.mark.rule("D1")
 def test_press_on_another_panel_lets_the_door_stay_open_longer() -> None:
-    """The datagrams about the press may be late."""
+    """The controller learns of the press from datagrams, which may be late."""
     trace = Trace(2, 0).door(True).after(100).press(UP, 2, car=1)
     assert trace.after(DWELL_MS - 100 + DWELL_MS).door(False).broken() == []
     trace = Trace(2, 0).press(UP, 2, car=1).after(100).door(True)
@@ -546,14 +546,14 @@ def test_lamp_may_light_again_for_a_new_press_of_its_own_button_only() -> None:
 
 
 @pytest.mark.rule("G6")
-def test_button_that_was_held_down_may_light_its_lamp_again_just_after_its_release() -> None:
+def test_lamp_of_a_button_that_was_held_down_may_light_again_just_after_its_release() -> None:
     trace = Trace(1, 1).press(UP, 1).door(True).after(DWELL_MS).door(False).after(5000).release(UP, 1)
     assert trace.after(RELIT_MS).lamp(True, UP, 1).broken() == []
 
 
 @pytest.mark.rule("G6")
 def test_call_is_pending_while_a_connected_panel_shows_it_or_a_door_is_open_at_its_floor() -> None:
-    """The door may have opened for another call, and the controllers know that this call is not served yet."""
+    """If the door opened only for another call, the controllers know that this call is not served yet."""
     trace = served(UP).press(UP, 1).lamp(True, UP, 1).visit(1).after(9000)
     assert trace.lamp(True, UP, 1, car=1).visit(1).broken() == []
     trace = served(UP).obstruct(True).press(UP, 1).door(True).after(9000)
