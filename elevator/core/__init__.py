@@ -35,7 +35,7 @@ Decisions:
   doors. The reference assigner (`--assigner reference`) has no such penalty at all.
 - A step computes the assignment at most once. It used to do so up to four times, until the car's state was stable.
   Now another step follows immediately if a step serves a call or changes the published state of the car, its claims or
-  the published long waits.
+  the published long waits. step.py limits how many such steps follow in a row.
 - A call counts more with age, so that few people wait very long. At first each node measured the ages itself. But
   after a fault, the nodes disagreed about the ages, so their plans differed, and a call could stay unclaimed for two
   seconds. Now ages are published, and the highest one counts. They are coarse and updated every few seconds, because

@@ -3,7 +3,7 @@
 1. A car decides while it is stationary, or at the moment it reaches a floor. Between floors it keeps its direction,
    unless it searches for a floor.
 2. A car between floors that does not know its position searches for a floor: downwards, then upwards, and so on (C4).
-   If it may be beyond an end floor, it begins in the other direction.
+   If it may be below floor 0, it begins upwards.
 3. A *sensor edge* is a change of the floor sensor. If the next edge of a moving car is overdue, the car has a motor
    fault, unless it searches for a floor. The node repeats the motor command every second, until the next edge ends the
    fault (C8).

@@ -77,9 +77,8 @@ class Wait(NamedTuple):
     """How long a hall call has waited, as far as this node knows."""
 
     since_ms: int
-    """The later of two times: when the node learned of the call, and when this node last saw a car in service again
-    after it had seen none. If the node learns in one step that the call was served and made again, it does not notice,
-    and the new call counts as old."""
+    """When this node learned of the call. If it then sees no car in service for a while, the wait begins again once it
+    sees one. If a call is served and made again, and the node learns of both in one step, the old wait continues."""
     unclaimed_since_ms: int
     """When the call became unclaimed; NEVER_MS while a car claims it."""
     is_starved: bool = False
@@ -109,7 +108,7 @@ class Assignment:
 def keep(old: Assignment, hall: Buttons) -> Assignment:
     """Return *old* without calls that no longer exist. *hall* are all hall calls of the group.
 
-    New calls are not assigned until `next_at_ms`, when the result is due.
+    New calls are not assigned until `next_at_ms`, when the assignment is computed again.
     """
     waits = {call: each for call, each in old.waits.items() if call in hall}
     waited = waited_at(old.waited_at_ms, waits)
@@ -129,8 +128,8 @@ def assign(
     """Return the assignment of car *me*: its hall calls, and the floor where it waits.
 
     *hall* are all hall calls of the group, and *old* is the previous assignment. If car *me* is not in *members*, it
-    gets neither calls nor a floor. If the result *is_unstable*, because it may alternate with *old*, the car also keeps
-    the calls of *old*. Otherwise no car might claim them while the node waits (step.py).
+    gets neither calls nor a floor. *is_unstable* is true if the assignment may keep alternating (step.py). The car then
+    also keeps its calls in *old*, so that they stay claimed while the node waits.
     """
     claims, target, claimed = Buttons(), None, Buttons()
     if me in members:
@@ -158,7 +157,7 @@ def assign(
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
-    """Return the hall calls that each car may serve through its open door, including calls not made yet, by car id.
+    """Return, by car id, the hall calls that each car may serve through its open door, including calls not made yet.
 
     If two cars can serve the same call, the car with the lower id gets it.
     """
@@ -177,8 +176,8 @@ def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]
 def claimed_by_others(me: int, members: Mapping[int, Member]) -> Buttons:
     """Return the hall calls that car *me* must not claim, because other cars claim them.
 
-    A call that *me* claims too is its own unless a car with a lower id claims it. A car that is stationary or has just
-    reached a floor may claim the calls there in any case.
+    If several cars claim a call, the car with the lowest id keeps it. A car that is stationary or has just reached a
+    floor may always claim the calls there.
     """
     reserved, (car, _, mine, *_) = Buttons(), members[me]
     for id, member in members.items():

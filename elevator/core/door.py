@@ -42,8 +42,8 @@ DOOR_OPEN_MS = _assign.DOOR_MS
 """The dwell time. The native assigner uses the same value."""
 DOOR_GRACE_MS = 300
 """How long an obstruction may outlast the dwell time before the car goes out of service. This allows for a passenger
-who is still in the door at the end of the dwell time. Repeated obstructions may keep the
-car at a floor this much longer than presses can."""
+who is still in the door at the end of the dwell time. Repeated obstructions may keep the car at a floor this much
+longer than presses can."""
 DOOR_EXTENSION_MS = 15_000
 """Presses can extend a stop only until this long after the door opened (C6)."""
 
@@ -72,8 +72,8 @@ class Door:
     stop is that of the previous incarnation."""
     obstructed: bool = False
     opened_at_ms: int | None = None
-    """When the door last opened, or may have opened, at this stop. If the door was already open when the stop began,
-    the beginning of the stop. None if it has not opened."""
+    """When the door last opened, or may have opened, at this stop. None if it has not. If it was already open when the
+    stop began, this is the beginning of the stop."""
     close_at_ms: int = 0
     """When the dwell time ends. An obstructed door stays open even after that."""
     inherited: OpenDoor | None = None
@@ -84,8 +84,8 @@ class Door:
 def blocked_at_ms(door: Door) -> int:
     """Return when the car goes out of service because its stop lasts too long; NEVER_MS or later if there is no limit.
 
-    One obstruction may last until DOOR_GRACE_MS after the dwell time. Repeated obstructions may extend the stop until
-    DOOR_GRACE_MS after the longest stop that presses can cause.
+    One obstruction may last until DOOR_GRACE_MS after the dwell time. Repeated obstructions may extend a stop for
+    DOOR_GRACE_MS longer than presses can.
     """
     if not is_at_stop(door):
         return NEVER_MS
@@ -137,7 +137,8 @@ def confirm(door: Door, now_ms: int, is_standing: bool, is_open: bool, obstructe
     """Update the phase and the obstruction from a snapshot of the panel. When the door opens, begin the dwell time.
 
     *is_standing* is true if the panel has confirmed that the car is stationary at its floor. *is_open* is true if the
-    panel has confirmed the open command, and no close command was sent since.
+    panel has confirmed the open command, and no close command was sent since. A door that reopens while obstructed
+    keeps its old dwell time.
     """
     phase = door.phase
     match phase:
