@@ -55,7 +55,7 @@ COLUMNS = """\
 algorithms:
   plan       this project's algorithm
   reference  the algorithm of the course's hall_request_assigner
-  eta        assigns one call after another, each so that the sum of the estimated arrival times grows least
+  eta        assigns one call after another, always the one that adds least to the sum of the estimated arrival times
   nearest    a call goes to the nearest car that is idle or approaches. A car that approaches in the other direction
              counts as one floor farther away.
   lqf        longest queue first, the yardstick of `bench crites-barto`
@@ -68,9 +68,10 @@ columns:
              +- is half the width of the 95 % interval of the ratio to `equal`; it needs at least two seeds.
   p95        the same for the 95th percentile of the waiting time. In both, a time below 0.1 s counts as 0.1 s.
   journey    ratio of the mean journey times, from arrival until the passenger leaves the car
-  floors     floors that all cars together travel, per passenger
+  floors     distance that the cars travel per passenger, in floors
   starts     motor starts per passenger. A reversal between two stops is a start.
-  reassigned, turns  per hundred passengers: calls that go to another car than before; cars that therefore turn or stop
+  reassigned calls that move to another car, per hundred passengers
+  turns      cars that turn or stop on their way because the assignment has changed, per hundred passengers
   us, max us         time to compute one assignment, in microseconds: mean and maximum
 """
 
@@ -233,7 +234,7 @@ def main(argv: list[str]) -> int:
         type=integer(0, 1000),
         default=0,
         metavar="N",
-        help="maximum number of passengers in a car; default: unlimited",
+        help="maximum number of passengers in a car; default: 0 (unlimited)",
     )
     parser.add_argument(
         "--loss",

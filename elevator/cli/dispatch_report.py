@@ -48,12 +48,13 @@ class Cell(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """The settings of one algorithm's simulations. They are the same in all cells."""
+    """The settings of one algorithm's simulations."""
 
     assigner: str
     park: str
     seeds: Sequence[int]
     passengers: int
+    """The number of passengers in each simulation. Only `elevator bench dispatch` uses it."""
     capacity: int
     """The maximum number of passengers in a car; 0: unlimited."""
     loss: int
@@ -80,7 +81,7 @@ class Ratio(NamedTuple):
 
     @property
     def margin(self) -> str:
-        """Half of the width of the interval as text; "-" if it is unknown."""
+        """Half the width of the interval as text; "-" if it is unknown."""
         return "-" if math.isnan(self.low) else f"{(self.high - self.low) / 2:.3f}"
 
 

@@ -46,7 +46,7 @@ a busy machine, a single late reply causes a halt too."""
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
     """Run all checks for a node and print the results. Return the exit status: 1 if a check fails, else 0.
 
-    *directory* is that of the node's record. None: the node keeps no record. The id is checked only if *id_given*.
+    *directory* holds the node's record; None if the node keeps no record. The id is checked only if *id_given*.
     """
     status = 0
     for finding in findings(config, keys, directory, id_given):

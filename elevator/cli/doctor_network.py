@@ -19,9 +19,10 @@ from elevator.net.seal import OTHER_KEY, UNKEYED
 from elevator.net.wire import DATAGRAM_BYTES
 
 PROBES = 10
-"""Number of broadcasts sent on each interface. A firewall may drop only some of them."""
+"""Number of broadcasts sent on each interface: several, because a firewall may drop only some."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to wait, at most, for the probes on an interface: PROBE_S after each of them, then BROADCAST_S."""
+"""How long to wait, at most, for probes to arrive: PROBE_S after sending each one, then BROADCAST_S for any that are
+still missing."""
 LISTEN_S = 1.5
 """How long to listen for heartbeats. Even at high packet loss, some from each node arrive within this time."""
 
@@ -40,8 +41,8 @@ def check_broadcast(group_socket: socket.socket, address: str | None) -> Finding
     """Broadcast probes as a node does, and check that this machine receives most of them.
 
     The kernel delivers a broadcast to the sending machine as if it came from the network. So the firewall's rules for
-    both directions apply. If *address* is a multicast group, *group_socket* joins it on every network interface. If
-    *address* is None, the probes are sent on every network interface.
+    both directions apply. If *address* is None or a multicast group, send the probes on every network interface. If it
+    is a multicast group, *group_socket* also joins it on each.
     """
     interfaces = Interfaces(group_socket, address)
     interfaces.refresh()

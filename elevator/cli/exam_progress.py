@@ -10,7 +10,7 @@ from elevator.exam.report import progress
 
 REDRAW_S = 0.5
 PRIOR_S = 60
-"""The estimate of the pace also counts an imaginary test that was planned to take this long and did. So the first tests
+"""The pace in `time_left` includes an imaginary test that was planned to take this long and did. So the first tests
 change the estimate less."""
 
 
@@ -28,7 +28,7 @@ def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: fl
 
 
 class Progress:
-    """The progress line, and the times of the tests that have ended. Nothing is drawn if *stream* is not a terminal."""
+    """Draws the progress line of an exam; draws nothing if *stream* is not a terminal."""
 
     def __init__(
         self, planned_s: Sequence[float], stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic

@@ -2,7 +2,7 @@
 
 Rules:
 - The page can kill and freeze controllers. If the demo controls the network, the page can also unplug controllers and
-  lose packets. The demo fails if a controller exits by itself, but not if the page kills it.
+  set the packet loss. The demo fails if a controller exits by itself, but not if the page kills it.
 - A single loop serves the sockets. It steps the passengers and polls the controllers every STEP_MS. It updates the page
   every SHOW_MS and the terminal picture every DRAW_MS. Without a terminal, it prints a line every LINE_MS.
 - Only this program's nodes report to the demo, in their heartbeats. Of other controllers, the demo shows only their
@@ -36,7 +36,7 @@ SHOW_MS = 40
 LINE_MS = 5000
 LINES_ON_PAGE = 40
 TIMEOUT_MS = 400
-"""On the page, a node counts as timed out unless it has sent a heartbeat within this time."""
+"""On the page, a node counts as timed out if no heartbeat from it has arrived for this long."""
 
 
 @frozen
@@ -73,7 +73,7 @@ class Demo:
     def __init__(self, group: DemoGroup, seed: int, rate: int, seconds: int | None) -> None:
         """Prepare to run *group*, whose controllers `run_once` starts.
 
-        *seed* and *rate*, in passengers per minute, determine the passengers. The demo's time is up after *seconds*
+        *seed* and *rate* (passengers per minute) determine the passengers. The demo's time is up after *seconds*
         (None: never); see `is_over`. No passengers arrive in the last 30 s of this time, or in its second half if it is
         shorter than a minute.
         """

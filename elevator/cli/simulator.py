@@ -164,7 +164,7 @@ class ControllerErrors:
         self._reported_ms: dict[tuple[object, object], float] = {}
 
     def new(self, building: Building) -> Iterable[str]:
-        """Yield a line for each error since the last call, except those that exceed the limit."""
+        """Yield a line for each error since `new` last ran, except those that exceed the limit."""
         if self._next == building.history.next_event:
             return
         history = building.history.since(self._next)

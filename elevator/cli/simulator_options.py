@@ -52,7 +52,7 @@ KEY_OPTIONS = {
 """For each field of `Keys`, in the same order: its option, as in the course's simulator but without `--key_`, and the
 help text without the default."""
 NAMED_MAX, NAME_MAX = 8, 80
-"""A line about ignored settings lists at most NAMED_MAX of them, and at most NAME_MAX characters for each."""
+"""A line about ignored settings lists at most NAMED_MAX of them, and at most NAME_MAX characters of each."""
 
 
 class FileReader(Arguments):
@@ -284,7 +284,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _line(where: str, ignored: Sequence[str]) -> list[str]:
-    """Return a list of one line: the prefix *where* and the *ignored* settings. Without any, return an empty list."""
+    """Return a list of one line: *where* and the *ignored* settings. If nothing is ignored, return an empty list."""
     if not ignored:
         return []
     cut = [each if len(each) <= NAME_MAX else f"{each[: NAME_MAX - 3]}..." for each in ignored[:NAMED_MAX]]

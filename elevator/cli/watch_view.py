@@ -40,8 +40,8 @@ class Group:
     refused: Mapping[str, int] = {}
     """How many datagrams were dropped so far, for each reason (`Admission.refused`)."""
     calls: Calls = Calls()
-    """The calls in all heartbeats so far, merged. If a heartbeat has the digest of these calls, its node has published
-    exactly these."""
+    """The calls in all heartbeats so far, merged. If a heartbeat has the digest of these calls, its node has exactly
+    these calls."""
 
 
 def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Group:
@@ -166,9 +166,10 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
 
 
 def scene(group: Group, now_ms: int) -> dict[str, object]:
-    """Return the group as a scene for the web page. What the heartbeats do not tell is constant or derived.
+    """Return the group as a scene for the web page.
 
-    For example, the lamp of every published call counts as lit.
+    Values that are not in the heartbeats are constants or estimates. For example, the lamp of every published call
+    counts as lit.
     """
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     floors = max([node.peer.heartbeat.floors for node in nodes], default=2)
