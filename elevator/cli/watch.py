@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="elevator watch",
         description="Show the nodes of a group. Send nothing to them. "
-        "The packet loss is a moving average, which starts at 10 %%.",
+        "The packet loss is a moving average, which starts at 10 %.",
         allow_abbrev=False,
     )
     parser.add_argument(

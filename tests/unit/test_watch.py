@@ -221,3 +221,9 @@ def test_port_that_another_program_owns_is_reported_on_one_line(capsys: pytest.C
         port = other.getsockname()[1]
         assert main(["--json", "--net-port", str(port)]) == 2
     assert capsys.readouterr().err == f"elevator watch: cannot open UDP port {port} (Address already in use)\n"
+
+
+def test_help_prints_single_percent_signs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "starts at 10 %." in " ".join(capsys.readouterr().out.split())
