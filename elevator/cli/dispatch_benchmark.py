@@ -241,7 +241,7 @@ def main(argv: list[str]) -> int:
         type=integer(0, 99),
         default=-1,
         metavar="PERCENT",
-        help="percentage of broadcasts that are lost; default: all nodes share one view",
+        help="give each node a view of its own, and lose this percentage of broadcasts; default: one shared view",
     )
     parser.add_argument(
         "--configs",

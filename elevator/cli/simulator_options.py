@@ -152,8 +152,8 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
         add(
             "--headless",
             action="store_true",
-            help="draw no picture in the terminal; print unsafe commands, bad requests and requests to reload, at most "
-            "one of each kind per second and elevator; default if there is no terminal",
+            help="draw no picture in the terminal; print unsafe commands, bad requests and requests to reload the "
+            "configuration, at most one of each kind per second and elevator; default if there is no terminal",
         ),
         add(
             "--web",

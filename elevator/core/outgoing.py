@@ -107,10 +107,10 @@ def recent(outgoing: Outgoing, now_ms: int) -> AbstractSet[Author]:
 
 
 def heartbeat(outgoing: Outgoing, now_ms: int, live_peers: int, since_ms: int | None) -> Heartbeat:
-    """Return the next heartbeat of a node with this number of *live_peers*.
+    """Return the next heartbeat of a node that has *live_peers* live peers.
 
-    *since_ms* is None if all of them have published the digest of this node's published call set. Otherwise they can
-    lack only entries that have changed at *since_ms* or later.
+    *since_ms* is None if all live peers have published the same digest as this node. Otherwise they can lack only
+    entries that have changed at *since_ms* or later.
     """
     message, sequence = outgoing.message, outgoing.sequence + 1
     assert message is not None, "a node sends only after its first step"

@@ -48,7 +48,8 @@ PRESS_REACTION_MS = 1000
 CLEARED_BEFORE_OPEN_MS = 500
 """How early the lamp of a call may go dark: this long before the door opens for the call."""
 RELIT_MS = 1000
-"""How long a lamp may still light after its call is over (`CallHistory.pending`), in case a controller is late."""
+"""How long after its call is over (`CallHistory.pending`) a lamp may still turn on: its controller may learn late of
+a press."""
 SETTLE_MS = 5000
 
 DOOR_STANDS = "the door is open only while the car stands at a floor"

@@ -25,7 +25,7 @@ HISTOGRAM = 24
 GAP = 12
 """Space between two lanes."""
 TOLERANCE = 0.02
-"""The largest error of a drawn height, in floors. A small error allows fewer points, and so a smaller page."""
+"""The largest error of a drawn height, in floors. Tolerating a small error saves points on the page."""
 
 BUTTONS = {Button.UP: "hall up", Button.DOWN: "hall down", Button.CAB: "cab"}
 SWITCHES = {

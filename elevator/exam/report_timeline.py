@@ -134,7 +134,7 @@ def _labels(timeline: Timeline, checks: Iterable[Check], axis: Axis) -> tuple[li
 
 
 def _failed(checks: Iterable[Check], axis: Axis) -> list[_Label]:
-    """Return labels for the failed ones of *checks*. Omit a label NEAR the last one of the same rule, level and car."""
+    """Return a label for each failed check, unless it is NEAR the previous label of the same rule, level and car."""
     last: dict[tuple[str, Level, int | None], float] = {}
     labels = []
     for check in sorted((check for check in checks if not check.passed), key=lambda check: check.at_ms):

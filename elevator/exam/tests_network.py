@@ -56,7 +56,7 @@ def jitter(rig: Rig) -> None:
 
 
 def _expect_calls_served(rig: Rig, make_call: Callable[[int], object], level: Level = Level.MUST) -> None:
-    """Make four hall calls with *make_call* and four cab calls, on alternating panels. Check that all are served."""
+    """Make four hall calls with *make_call*, and after each a cab call on the same panel. Check that all are served."""
     rig.run(2)
     for number in range(4):
         panel = number % rig.cars

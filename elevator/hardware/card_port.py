@@ -163,7 +163,7 @@ class CardPort:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep for the newest valid reply was written, even if that reply changed nothing."""
+        """When the sweep of the newest valid and fresh reply was written, even if the reply changed nothing."""
         return self.client.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:

@@ -148,7 +148,7 @@ class ElevatorServer:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep for the newest valid reply was written, even if the reply changed nothing."""
+        """When the sweep of the newest valid and fresh reply was written, even if the reply changed nothing."""
         return self.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:

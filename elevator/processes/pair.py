@@ -167,7 +167,7 @@ def run_worker(work: Work, link: Link) -> NoReturn:
         link.send(REFUSES if status else ENDS)
     except OSError as error:  # The machine lacks memory or descriptors; the next worker may get them.
         log.error(
-            "the system lacks a resource (%s); restarting the worker", error, exc_info=log.isEnabledFor(logging.DEBUG)
+            "a system call of the worker failed (%s); restarting it", error, exc_info=log.isEnabledFor(logging.DEBUG)
         )
     except BaseException:  # The worker must not return into the supervisor's code.
         log.exception("internal error")

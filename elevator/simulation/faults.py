@@ -123,10 +123,11 @@ class InjectedFault:
     duplicated: int = 0
     """For PACKET_LOSS, the percentage of duplicated datagrams."""
     point: Point | None = None
-    """For KILLS and FREEZE, the point of a turn at which the fault occurs. If it is None, `detail` determines the point
-    of a kill, and a freeze occurs between two turns. For FREEZE, BEFORE_HARDWARE is just before the turn reads the
-    clock for the last time. If the program does not reach the point by `until_ms`, the fault does not occur, except
-    that WIPE then kills the program. If the program is already frozen, the fault occurs at once."""
+    """The point of a turn at which a fault of KILLS or a FREEZE occurs. None: `detail` determines the point of a kill,
+    and a freeze begins between two turns. If the program does not reach the point by `until_ms`, the fault does not
+    occur, except that WIPE then kills the program. The fault does not wait for the point if the program is already
+    frozen, and a freeze does not wait if the program is dead or another freeze waits. For FREEZE, BEFORE_HARDWARE is
+    just before the turn reads the clock for the last time."""
 
 
 @frozen

@@ -164,7 +164,7 @@ class GroupService:
         self.orphaned_since_ms = {call: self.orphaned_since_ms.get(call, now_ms) for call in orphans}
         for call, since_ms in self.orphaned_since_ms.items():
             if now_ms - since_ms > allowed_ms:
-                self.fail(f"no car in service claims {call}")
+                self.fail(f"no car in service has claimed {call} for {now_ms - since_ms} ms")
 
     def judge_disputes(self, members: list[ObservedNode]) -> None:
         now_ms = self.trial.now_ms

@@ -70,7 +70,7 @@ class Stint:
 
     started_at_ms: int = 0
     listens_from_ms: int = -NEVER_MS
-    """When the node last began to listen. It must listen for a while before it acts."""
+    """When the node last had to begin to listen: at a start, or after a long pause. It must listen before it acts."""
     is_disk_failing: bool = False
     """True if the node knows that its disk is failing or too slow."""
     stale_at_ms: int = -1

@@ -103,7 +103,7 @@ def measure_replies(port: int, rounds: int) -> None:
                 client.recv(4)
                 took.append(now_ms() - asked)
                 time.sleep(0.02)
-        report(f"command and request to reply, client {how}", took, "ms")
+        report(f"time to answer a request sent right after a command, client {how}", took, "ms")
 
 
 if __name__ == "__main__":

@@ -282,7 +282,7 @@ def test_impossible_floor_reading_is_counted_and_ignored(report: int) -> None:
 @pytest.mark.rule("C5", "C7")
 @pytest.mark.parametrize(("end", "inwards"), [(0, Motor.UP), (3, Motor.DOWN)])
 def test_car_that_was_stopped_beyond_an_end_floor_drives_back(end: int, inwards: Motor) -> None:
-    """The motor may stop late, because the server is slow."""
+    """A car can roll off its floor if a slow server stops the motor late."""
     group = Group(cars=1, at=(end + inwards,))
     group.press(0, CAB, end)
     group.run_until(lambda: floor_of(group[0]) is None, 5000)
@@ -301,7 +301,7 @@ def test_car_that_was_stopped_beyond_an_end_floor_drives_back(end: int, inwards:
 
 @pytest.mark.rule("C4", "C5")
 def test_car_that_has_rolled_off_the_lowest_floor_searches_upwards() -> None:
-    """The motor may stop late, because the server is slow."""
+    """A car can roll off its floor if a slow server stops the motor late."""
     group = Group(cars=1, at=(1,))
     group.press(0, CAB, 0)
     group.run_until(lambda: floor_of(group[0]) is None, 5000)

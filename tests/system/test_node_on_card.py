@@ -133,7 +133,7 @@ def test_call_is_served_after_the_card_is_unplugged_and_replugged(tmp_path: Path
         assert car.log(0).count("lost") == 1
 
 
-def test_log_of_an_unplugged_card_mentions_no_elevator_server(tmp_path: Path) -> None:
+def test_node_log_names_the_card_and_no_elevator_server_when_the_card_is_unplugged(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, cards=True) as car:
         card(car).unplug()
         car.wait_for(0, "out of service: no elevator answers")

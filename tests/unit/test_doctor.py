@@ -1,4 +1,4 @@
-"""`elevator doctor`: each check on real sockets, directories and a simulated card, and the command while nodes run."""
+"""`elevator doctor`: each check by itself, and the whole command beside running nodes."""
 
 import errno
 import os

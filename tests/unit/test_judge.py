@@ -215,7 +215,7 @@ def test_press_or_lamp_change_at_another_floor_does_not_let_the_door_stay_open_l
 
 @pytest.mark.rule("D1", "C6")
 def test_presses_at_its_floor_let_the_door_stay_open_longer() -> None:
-    """A controller may take a second to act on a press. The lamp may take as long to light."""
+    """The controller may take a second to act on the last press. The door must close within MAX_OPEN_MS after that."""
     trace = Trace(2, 0).press(UP, 2).door(True)
     for _ in range(5):
         trace.after(2900).press(CAB, 2)

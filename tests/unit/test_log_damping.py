@@ -1,4 +1,4 @@
-"""Log damping in virtual time: a new fault is reported once it exceeds its thresholds, a flapping fault rarely."""
+"""Log damping in virtual time: when the beginning and end of a new fault or of a flapping one are reported."""
 
 import random
 from collections.abc import Callable
