@@ -196,22 +196,28 @@ def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors
 
 
 def leave_sensor(car: Drive, now_ms: int, is_exact: bool, floors: int) -> Drive:
-    if car.activity is Activity.RESTING:  # The car was moved by hand or starts between floors.
-        if car.position.floor is None:
-            return car
-        nowhere = evolve(car.position, floor=None, at_floor=False)
-        search = Direction.UP if car.position.floor == 0 else Direction.DOWN
-        return evolve(car, position=nowhere, direction=search, door=door.close(car.door), due_at_ms=now_ms)
+    if car.activity is Activity.RESTING or (car.position.at_floor and is_end(car, floors)):
+        return lose_floor(car, now_ms)
     if not car.position.at_floor:
         return car
-    if is_end(car, floors):  # The motor stopped late. Search for the end floor in the other direction.
-        beyond = evolve(car.position, floor=None, at_floor=False)
-        car = evolve(car, position=beyond, activity=Activity.RUNNING, direction=car.direction.opposite)
-        return evolve(car, times=travel_times.interrupt(car.times), due_at_ms=now_ms + edge_timeout_ms(car))
     between = evolve(car.position, at_floor=False)
     times = travel_times.cleared(car.times, now_ms, is_exact, car.fault is Fault.MOTOR)
     car = evolve(car, position=between, times=times, activity=Activity.RUNNING, fault=Fault.NONE)
     return evolve(car, due_at_ms=now_ms + edge_timeout_ms(car))
+
+
+def lose_floor(car: Drive, now_ms: int) -> Drive:
+    """Update a *car* that is between floors and whose motor should be stopped.
+
+    It starts there, was moved by hand, or left an end floor because its motor stopped late. `act.rest` lets it search
+    for a floor. If it may be below the lowest floor, it searches upwards first.
+    """
+    if car.position.floor is None:
+        return car
+    nowhere = evolve(car.position, floor=None, at_floor=False)
+    search = Direction.UP if car.position.floor == 0 else Direction.DOWN
+    car = evolve(car, position=nowhere, activity=Activity.RESTING, direction=search)
+    return evolve(car, door=door.close(car.door), due_at_ms=now_ms)
 
 
 def reach(car: Drive, now_ms: int, floor: int, is_exact: bool) -> Drive:
