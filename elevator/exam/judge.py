@@ -48,8 +48,7 @@ PRESS_REACTION_MS = 1000
 CLEARED_BEFORE_OPEN_MS = 500
 """How early the lamp of a call may go dark: this long before the door opens for the call."""
 RELIT_MS = 1000
-"""How long after its call is over (`CallHistory.pending`) a lamp may still turn on: its controller may learn late of
-a press."""
+"""How long after its call is over (`CallHistory.pending`) a lamp may still turn on, because a controller is late."""
 SETTLE_MS = 5000
 
 DOOR_STANDS = "the door is open only while the car stands at a floor"

@@ -1,6 +1,7 @@
 """The group: assignment and ages of hall calls, misconfigured nodes, and parking of idle cars."""
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -319,8 +320,8 @@ def test_open_door_serves_the_other_hall_call_only_if_nothing_is_announced_or_ah
     assert assignment.served_by_open_doors({0: member}) == {0: served}
 
 
-@pytest.mark.rule("A1")
-def test_node_keeps_a_call_although_its_assignment_alternates(monkeypatch: pytest.MonkeyPatch) -> None:
+def plan_for_a_moving_car(monkeypatch: pytest.MonkeyPatch, answers: Iterator[Buttons]) -> Group:
+    """Return a car between floors 0 and 1, whose plan for the up call at floor 2 takes each of *answers* in turn."""
     group = Group(cars=1, at=(0,), travel_ms=10_000)
     monkeypatch.setattr(assignment, "planned", lambda *_: Buttons())
     group.press(0, CAB, 3)
@@ -328,8 +329,13 @@ def test_node_keeps_a_call_although_its_assignment_alternates(monkeypatch: pytes
     group.press(0, UP, 2)
     group.run(500)
     assert not group[0].node.claims.up
-    answers = itertools.cycle([Buttons(up=0b100), Buttons()])
     monkeypatch.setattr(assignment, "planned", lambda _, me, floors, hall, cars: next(answers) & hall)
+    return group
+
+
+@pytest.mark.rule("A1")
+def test_node_keeps_a_call_although_its_assignment_alternates(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = plan_for_a_moving_car(monkeypatch, itertools.cycle([Buttons(up=0b100), Buttons()]))
     for is_obstructed in [True, False] * 10:
         obstruct(group[0], is_obstructed)  # The door is closed, so this only triggers a step of the node.
         group.run(50)
@@ -340,14 +346,8 @@ def test_node_keeps_a_call_although_its_assignment_alternates(monkeypatch: pytes
 
 @pytest.mark.rule("A1")
 def test_node_gives_up_a_kept_call_within_600_ms_if_its_assignment_settles(monkeypatch: pytest.MonkeyPatch) -> None:
-    group = Group(cars=1, at=(0,), travel_ms=10_000)
-    monkeypatch.setattr(assignment, "planned", lambda *_: Buttons())
-    group.press(0, CAB, 3)
-    group.run_until(lambda: floor_of(group[0]) is None, 5000)
-    group.press(0, UP, 2)
-    group.run(500)
-    answers = itertools.chain([Buttons(up=0b100), Buttons(), Buttons(up=0b100)], itertools.repeat(Buttons()))
-    monkeypatch.setattr(assignment, "planned", lambda _, me, floors, hall, cars: next(answers) & hall)
+    answers = [Buttons(up=0b100), Buttons(), Buttons(up=0b100)]
+    group = plan_for_a_moving_car(monkeypatch, itertools.chain(answers, itertools.repeat(Buttons())))
     obstruct(group[0], True)  # The door is closed, so this only triggers a step of the node.
     group.run(50)
     assert group[0].node.claims.up

@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -16,11 +17,8 @@ class Pair:
     def __init__(self) -> None:
         ours, self.supervisor = socket.socketpair()
         self.supervisor.setblocking(False)
-        self.pid = os.fork()
-        if self.pid == 0:  # The process that the link kills if the supervisor hangs.
-            while True:
-                os.read(os.pipe()[0], 1)
-        self.link = Link(ours, os.pidfd_open(self.pid))
+        self.process = subprocess.Popen(["sleep", "60"])  # The link kills it if the supervisor hangs.
+        self.link = Link(ours, os.pidfd_open(self.process.pid))
 
     def has_received_beats(self) -> bool:
         """Receive the beats that have arrived. Return whether there were any."""
@@ -37,8 +35,8 @@ def pair() -> Iterator[Pair]:
     made.supervisor.close()
     if made.link.socket is not None:
         made.link.socket.close()
-        os.kill(made.pid, 9)
-        os.waitpid(made.pid, 0)
+    made.process.kill()
+    made.process.wait()
 
 
 @pytest.mark.parametrize("wake_ms", [1, 7, 50])
